@@ -1,0 +1,34 @@
+/*
+ * The log: one line per event on standard error (or syslog when so configured), written whole by one write().
+ * Every line that belongs to a request carries its transaction id.
+ *
+ * Safe from any thread. Levels as in syslog; lines below log_level are not formatted at all.
+ */
+#ifndef LIB_BASE_LOG_H
+#define LIB_BASE_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* Lines above `level` are dropped. `program` stands at the head of each line and must outlive the log. */
+void log_init(const char *program, enum log_level level);
+void log_set_level(enum log_level level);
+bool log_wants(enum log_level level);
+
+/* Parses "error", "warning", "info", "debug". Returns -EINVAL for other texts. */
+int log_level_parse(const char *text, enum log_level *ret_level);
+
+/* `transaction` may be NULL where no request is at hand. */
+void log_write(enum log_level level, const char *transaction, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* A finished line as it is (the access log): no level, no transaction added. */
+void log_raw(const char *line);
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+
+#endif

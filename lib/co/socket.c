@@ -1,0 +1,250 @@
+#include "lib/co/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_event(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	struct co_socket *socket = argument;
+	if (what & EV_WRITE)
+		co_signal_raise(&socket->writable);
+	if (!(what & EV_READ))
+		return;
+	if (socket->readable.waiting)
+		co_signal_raise(&socket->readable);
+	else if (socket->on_readable)
+		socket->on_readable(socket);
+}
+
+int co_socket_open(struct co_socket *socket, int fd)
+{
+	*socket = (struct co_socket){.fd = fd};
+	struct event_base *base = loop_event_base(loop_current());
+	event_assign(&socket->event, base, fd, EV_READ | EV_WRITE | EV_ET | EV_PERSIST, on_event, socket);
+	if (event_add(&socket->event, NULL) == 0)
+		return 0;
+	close(fd);
+	socket->fd = -1;
+	return -EIO;
+}
+
+static int parse_address(const char *ip, int port, struct sockaddr_storage *ret_address, socklen_t *ret_length)
+{
+	struct sockaddr_in *four = (struct sockaddr_in *)ret_address;
+	struct sockaddr_in6 *six = (struct sockaddr_in6 *)ret_address;
+	memset(ret_address, 0, sizeof(*ret_address));
+	if (port < 0 || port > 65535)
+		return -EINVAL;
+	if (inet_pton(AF_INET, ip, &four->sin_addr) == 1) {
+		four->sin_family = AF_INET;
+		four->sin_port = htons((uint16_t)port);
+		*ret_length = sizeof(*four);
+		return 0;
+	}
+	if (inet_pton(AF_INET6, ip, &six->sin6_addr) == 1) {
+		six->sin6_family = AF_INET6;
+		six->sin6_port = htons((uint16_t)port);
+		*ret_length = sizeof(*six);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int wait_connected(struct co_socket *socket, uint64_t deadline_ms)
+{
+	for (;;) {
+		int error = co_signal_wait(&socket->writable, deadline_ms);
+		if (error)
+			return error;
+		int pending = 0;
+		socklen_t length = sizeof(pending);
+		if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &pending, &length))
+			return -errno;
+		if (pending)
+			return -pending;
+		struct sockaddr_storage peer;
+		length = sizeof(peer);
+		if (getpeername(socket->fd, (struct sockaddr *)&peer, &length) == 0)
+			return 0;
+	}
+}
+
+int co_socket_connect(struct co_socket *socket_, const char *ip, int port, uint64_t deadline_ms)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	int error = parse_address(ip, port, &address, &length);
+	if (error)
+		return error;
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int one = 1;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(fd, (struct sockaddr *)&address, length) && errno != EINPROGRESS) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	error = co_socket_open(socket_, fd);
+	if (error)
+		return error;
+	error = wait_connected(socket_, deadline_ms);
+	if (error)
+		co_socket_close(socket_);
+	return error;
+}
+
+void co_socket_close(struct co_socket *socket)
+{
+	if (socket->fd < 0)
+		return;
+	event_del(&socket->event);
+	close(socket->fd);
+	socket->fd = -1;
+	co_signal_raise(&socket->readable);
+	co_signal_raise(&socket->writable);
+}
+
+ssize_t socket_read_now(struct co_socket *socket, void *data, size_t bytes)
+{
+	if (socket->fd < 0)
+		return -ECONNRESET;
+	ssize_t count;
+	do
+		count = recv(socket->fd, data, bytes, 0);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : count;
+}
+
+ssize_t co_socket_read(struct co_socket *socket, void *data, size_t bytes, uint64_t deadline_ms)
+{
+	for (;;) {
+		ssize_t count = socket_read_now(socket, data, bytes);
+		if (count != -EAGAIN)
+			return count;
+		int error = co_signal_wait(&socket->readable, deadline_ms);
+		if (error)
+			return error;
+	}
+}
+
+static void advance(struct iovec **parts, int *count, size_t written)
+{
+	while (*count && written >= (*parts)->iov_len) {
+		written -= (*parts)->iov_len;
+		(*parts)++;
+		(*count)--;
+	}
+	if (*count) {
+		(*parts)->iov_base = (char *)(*parts)->iov_base + written;
+		(*parts)->iov_len -= written;
+	}
+}
+
+int co_socket_write(struct co_socket *socket, struct iovec *parts, int count, uint64_t timeout_ms)
+{
+	advance(&parts, &count, 0);
+	while (count) {
+		if (socket->fd < 0)
+			return -ECONNRESET;
+		struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+		ssize_t written = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+		if (written >= 0) {
+			advance(&parts, &count, (size_t)written);
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN)
+			return -errno;
+		int error = co_signal_wait(&socket->writable, deadline_after_ms(timeout_ms));
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+/* With SO_REUSEPORT alone a second server could silently share the port: a plain bind tells first. */
+static int probe_address(const struct sockaddr_storage *address, socklen_t length)
+{
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int one = 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	int error = bind(fd, (const struct sockaddr *)address, length) ? -errno : 0;
+	close(fd);
+	return error;
+}
+
+static int listen_on(const struct sockaddr_storage *address, socklen_t length, int backlog)
+{
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int one = 1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	if (bind(fd, (const struct sockaddr *)address, length) || listen(fd, backlog)) {
+		int error = -errno;
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+int socket_listen(const char *ip, int port, int backlog)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	int error = parse_address(ip, port, &address, &length);
+	return error ? error : listen_on(&address, length, backlog);
+}
+
+int socket_probe(const char *ip, int port)
+{
+	struct sockaddr_storage address;
+	socklen_t length;
+	int error = parse_address(ip, port, &address, &length);
+	return error ? error : probe_address(&address, length);
+}
+
+int socket_address_parse(const char *text, char ip[46], int *ret_port)
+{
+	const char *colon = strrchr(text, ':');
+	if (!colon || colon == text)
+		return -EINVAL;
+	size_t length = (size_t)(colon - text);
+	if (text[0] == '[') {
+		if (colon[-1] != ']')
+			return -EINVAL;
+		text++;
+		length -= 2;
+	}
+	if (length == 0 || length >= 46)
+		return -EINVAL;
+	char *end;
+	errno = 0;
+	long port = strtol(colon + 1, &end, 10);
+	if (end == colon + 1 || *end || errno || port < 1 || port > 65535)
+		return -EINVAL;
+	char address[46];
+	memcpy(address, text, length);
+	address[length] = '\0';
+	struct sockaddr_storage parsed;
+	socklen_t parsed_length;
+	if (parse_address(address, (int)port, &parsed, &parsed_length))
+		return -EINVAL;
+	memcpy(ip, address, length + 1);
+	*ret_port = (int)port;
+	return 0;
+}

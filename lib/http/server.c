@@ -1,0 +1,568 @@
+#include "lib/http/server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/memory.h"
+#include "lib/http/wire.h"
+
+enum {
+	LISTENERS_MAX = 16,
+	ACCEPT_BATCH = 64,          /* accepted per turn of the loop */
+	ACCEPT_PAUSE_MS = 100,      /* after EMFILE */
+	REPLY_HEAD_BYTES_MAX = 65536,
+};
+
+struct listener {
+	struct http_server *server;
+	struct event *event;
+	int fd;
+};
+
+struct http_server {
+	struct http_server_options options;
+	struct loop *loop;
+	struct listener listeners[LISTENERS_MAX];
+	size_t listener_count;
+	struct event *resume_event; /* ends a pause of accepting */
+	struct event *sweep_event;  /* closes connections that idle too long */
+	struct connection *connections;
+	size_t connection_count;
+	size_t request_count;
+	bool paused;
+	bool stopping;
+};
+
+/*
+ *	IDLE ──bytes──► BUSY ──reply sent──► IDLE      BUSY: a coroutine owns the connection
+ *	  └──timeout, end, stop──► closed ◄──┘
+ */
+struct connection {
+	struct co_socket socket; /* first: on_readable gets a pointer to it */
+	struct http_server *server;
+	struct connection *next;
+	struct connection **previous;
+	struct wire_input input;
+	uint64_t idle_since_ms;
+	bool busy;
+	char remote_address[46];
+};
+
+/* ---- accepting ---- */
+
+static void pause_accepting(struct http_server *server)
+{
+	server->paused = true;
+	for (size_t i = 0; i < server->listener_count; i++)
+		event_del(server->listeners[i].event);
+}
+
+static void resume_accepting(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct http_server *server = argument;
+	if (!server->paused || server->stopping)
+		return;
+	server->paused = false;
+	for (size_t i = 0; i < server->listener_count; i++)
+		event_add(server->listeners[i].event, NULL);
+}
+
+static void connection_close(struct connection *connection)
+{
+	struct http_server *server = connection->server;
+	*connection->previous = connection->next;
+	if (connection->next)
+		connection->next->previous = connection->previous;
+	server->connection_count--;
+	wire_input_release(&connection->input);
+	co_socket_close(&connection->socket);
+	free(connection);
+	if (server->paused && server->connection_count < server->options.connections_max)
+		resume_accepting(-1, 0, server);
+}
+
+static void co_connection_run(void *argument);
+
+static void on_readable(struct co_socket *socket)
+{
+	struct connection *connection = (struct connection *)socket;
+	if (connection->busy)
+		return;
+	connection->busy = true;
+	co_start(co_connection_run, connection);
+}
+
+static void connection_open(struct http_server *server, int fd, const struct sockaddr_storage *address)
+{
+	int one = 1;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	struct connection *connection = xcalloc(1, sizeof(*connection));
+	if (co_socket_open(&connection->socket, fd)) {
+		free(connection);
+		return;
+	}
+	connection->socket.on_readable = on_readable;
+	connection->server = server;
+	connection->idle_since_ms = loop_now_ms();
+	(void)getnameinfo((const struct sockaddr *)address, sizeof(*address), connection->remote_address,
+		sizeof(connection->remote_address), NULL, 0, NI_NUMERICHOST);
+	connection->next = server->connections;
+	connection->previous = &server->connections;
+	if (connection->next)
+		connection->next->previous = &connection->next;
+	server->connections = connection;
+	server->connection_count++;
+}
+
+static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
+{
+	(void)what;
+	struct listener *listener = argument;
+	struct http_server *server = listener->server;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		if (server->connection_count >= server->options.connections_max) {
+			pause_accepting(server);
+			return;
+		}
+		struct sockaddr_storage address;
+		socklen_t length = sizeof(address);
+		int fd = accept4(
+			listener_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			connection_open(server, fd, &address);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			pause_accepting(server);
+			struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+			evtimer_add(server->resume_event, &pause);
+		}
+		return;
+	}
+}
+
+/* ---- sending ---- */
+
+static const char *http_date_now(void)
+{
+	static __thread char text[32];
+	static __thread time_t second;
+	time_t now = time(NULL);
+	if (now != second) {
+		struct tm broken_down;
+		gmtime_r(&now, &broken_down);
+		(void)strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &broken_down);
+		second = now;
+	}
+	return text;
+}
+
+struct exchange {
+	struct connection *connection;
+	struct http_parser parser;
+	struct wire_body body;
+	struct request request;
+	struct reply reply;
+	bool expects_continue;
+	bool keep_alive;
+};
+
+static bool is_framing_header(const char *name)
+{
+	return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0 ||
+		strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Date") == 0 ||
+		strcasecmp(name, "Keep-Alive") == 0;
+}
+
+/* A value that would break the line is not sent: nothing that a client stored may forge a header. */
+static bool is_sendable(const char *value)
+{
+	return !strpbrk(value, "\r\n");
+}
+
+struct framing {
+	bool chunked;     /* of the reply's body */
+	bool without_body;
+	bool has_length;
+	uint64_t length;
+};
+
+static struct framing judge_framing(const struct exchange *exchange)
+{
+	const struct reply *reply = &exchange->reply;
+	struct framing framing = {0};
+	framing.without_body = exchange->request.method == METHOD_HEAD || reply->status == 204 ||
+		reply->status == 304 || reply->status / 100 == 1;
+	if (!reply->body) {
+		framing.has_length = true;
+		framing.length = reply->text.length;
+	} else if (reply->content_length >= 0) {
+		framing.has_length = true;
+		framing.length = (uint64_t)reply->content_length;
+	} else {
+		framing.chunked = !exchange->request.http_1_0;
+	}
+	return framing;
+}
+
+static void format_head(struct exchange *exchange, const struct framing *framing, struct buf *head)
+{
+	const struct reply *reply = &exchange->reply;
+	const char *reason = reply->reason ? reply->reason : status_reason(reply->status);
+	buf_printf(head, "HTTP/1.1 %d %s\r\n", reply->status, reason);
+	for (size_t i = 0; i < reply->headers.count; i++) {
+		const struct header *header = &reply->headers.items[i];
+		bool own_length = exchange->request.method == METHOD_HEAD && !reply->body &&
+			reply->text.length == 0 && strcasecmp(header->name, "Content-Length") == 0;
+		if ((is_framing_header(header->name) && !own_length) || !is_sendable(header->value))
+			continue;
+		buf_append_text(head, header->name);
+		buf_append(head, ": ", 2);
+		buf_append_text(head, header->value);
+		buf_append(head, "\r\n", 2);
+	}
+	bool own_length = exchange->request.method == METHOD_HEAD && !reply->body && reply->text.length == 0 &&
+		headers_get(&reply->headers, "Content-Length");
+	if (framing->has_length && !own_length)
+		buf_printf(head, "Content-Length: %llu\r\n", (unsigned long long)framing->length);
+	else if (framing->chunked)
+		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
+	buf_printf(head, "Date: %s\r\n", http_date_now());
+	if (!exchange->keep_alive)
+		buf_append_text(head, "Connection: close\r\n");
+	else if (exchange->request.http_1_0)
+		buf_append_text(head, "Connection: keep-alive\r\n");
+	buf_append(head, "\r\n", 2);
+}
+
+/* Streams the body; the head rides with its first piece. 0 or why it broke off. */
+static int send_stream(
+	struct exchange *exchange, const struct framing *framing, struct slice head, uint64_t *ret_sent)
+{
+	struct co_socket *socket = &exchange->connection->socket;
+	uint64_t timeout_ms = exchange->connection->server->options.client_timeout_ms;
+	uint64_t sent = 0;
+	int error = 0;
+	for (;;) {
+		struct chunk chunk;
+		error = co_body_next(exchange->reply.body, &chunk);
+		if (error)
+			break;
+		bool last = chunk.length == 0;
+		if (framing->has_length && sent + chunk.length > framing->length)
+			error = -EIO;
+		if (!error)
+			error = co_wire_send(socket, head, &chunk, framing->chunked, timeout_ms);
+		head = SLICE_NONE;
+		sent += error ? 0 : chunk.length;
+		*ret_sent = sent;
+		chunk_release(&chunk);
+		if (error || last)
+			break;
+	}
+	if (!error && framing->has_length && sent < framing->length)
+		error = -EIO;
+	if (!error && framing->chunked)
+		error = co_wire_send_end(socket, timeout_ms);
+	return error;
+}
+
+static int send_reply(struct exchange *exchange, uint64_t *ret_sent)
+{
+	struct framing framing = judge_framing(exchange);
+	struct reply *reply = &exchange->reply;
+	if (!framing.has_length && !framing.chunked && !framing.without_body)
+		exchange->keep_alive = false;
+	struct buf head = BUF_INIT;
+	format_head(exchange, &framing, &head);
+	int error;
+	if (reply->body && !framing.without_body) {
+		error = send_stream(exchange, &framing, buf_slice(&head), ret_sent);
+	} else {
+		struct chunk text = CHUNK_NONE;
+		if (!framing.without_body)
+			text = (struct chunk){NULL, reply->text.data, reply->text.length};
+		error = co_wire_send(&exchange->connection->socket, buf_slice(&head), &text, false,
+			exchange->connection->server->options.client_timeout_ms);
+		*ret_sent = error ? 0 : text.length;
+	}
+	buf_release(&head);
+	return error;
+}
+
+static int co_send_continue(struct wire_body *body)
+{
+	struct exchange *exchange = body->owner;
+	exchange->expects_continue = false;
+	/* bytes that came with the head: the client did not wait */
+	struct buf head = BUF_INIT;
+	buf_append_text(&head, "HTTP/1.1 100 Continue\r\n");
+	const struct headers *extra = exchange->request.continue_headers;
+	for (size_t i = 0; extra && i < extra->count; i++)
+		buf_printf(&head, "%s: %s\r\n", extra->items[i].name, extra->items[i].value);
+	buf_append(&head, "\r\n", 2);
+	int error = co_wire_send(body->socket, buf_slice(&head), NULL, false, body->timeout_ms);
+	buf_release(&head);
+	return error;
+}
+
+/* ---- one request ---- */
+
+static void take_head(struct exchange *exchange)
+{
+	struct http_parser *parser = &exchange->parser;
+	struct request *request = &exchange->request;
+	struct connection *connection = exchange->connection;
+	request->method = method_parse(parser->method);
+	request->method_text = parser->method;
+	request->path = parser->target;
+	const char *mark = memchr(parser->target.data, '?', parser->target.length);
+	if (mark) {
+		size_t length = (size_t)(mark - parser->target.data);
+		request->path.length = length;
+		request->query = slice_of(mark + 1, parser->target.length - length - 1);
+	}
+	request->http_1_0 = parser->http_1_0;
+	request->chunked = parser->chunked;
+	request->has_length = parser->has_length;
+	request->content_length = parser->content_length;
+	request->remote_address = connection->remote_address;
+	wire_body_init(&exchange->body, &connection->socket, &connection->input, parser,
+		connection->server->options.client_timeout_ms);
+	exchange->body.owner = exchange;
+	request->body = &exchange->body.body;
+	exchange->keep_alive = parser->keep_alive && !connection->server->stopping;
+}
+
+/* False: the expectation cannot be met. */
+static bool take_expectation(struct exchange *exchange)
+{
+	const char *expect = headers_get(&exchange->request.headers, "Expect");
+	if (!expect || exchange->request.http_1_0)
+		return true;
+	if (strcasecmp(expect, "100-continue") != 0)
+		return false;
+	if (!exchange->body.ended) {
+		exchange->expects_continue = true;
+		exchange->body.co_before_read = co_send_continue;
+	}
+	return true;
+}
+
+static void handle(struct exchange *exchange)
+{
+	struct http_server *server = exchange->connection->server;
+	if (!take_expectation(exchange)) {
+		reply_status(&exchange->reply, 417);
+		exchange->keep_alive = false;
+	} else if (server->request_count > server->options.requests_max) {
+		reply_status(&exchange->reply, 503);
+		headers_set(&exchange->reply.headers, "Retry-After", "1");
+	} else {
+		server->options.handler(server->options.context, &exchange->request, &exchange->reply);
+	}
+	if (exchange->reply.close || exchange->body.error)
+		exchange->keep_alive = false;
+	/* the client still waits for its 100: whether it sends the body now is its choice, so nothing can follow */
+	if (exchange->expects_continue)
+		exchange->keep_alive = false;
+	/* the rest of a body that nobody wanted: a little is read over, or the connection ends */
+	if (!exchange->body.ended && exchange->keep_alive && exchange->request.content_length >= 0 &&
+		exchange->body.left > HTTP_DRAIN_BYTES_MAX)
+		exchange->keep_alive = false;
+}
+
+static void refuse(struct exchange *exchange, int status)
+{
+	struct http_server *server = exchange->connection->server;
+	exchange->keep_alive = false;
+	exchange->request.http_1_0 = exchange->parser.http_1_0;
+	exchange->request.remote_address = exchange->connection->remote_address;
+	const char *text = exchange->parser.error;
+	if (text)
+		reply_text(&exchange->reply, status, "text/plain", text);
+	else
+		reply_status(&exchange->reply, status);
+	if (server->options.refused)
+		server->options.refused(server->options.context, &exchange->request, &exchange->reply);
+}
+
+/* Half-closes and reads on for a moment: a reset would take the reply away from a client that still sends. */
+static void co_linger(struct connection *connection)
+{
+	(void)shutdown(connection->socket.fd, SHUT_WR);
+	struct block *block = block_new();
+	uint64_t deadline = deadline_after_ms(1000);
+	for (int i = 0; i < 64; i++)
+		if (co_socket_read(&connection->socket, block->data, BLOCK_BYTES, deadline) <= 0)
+			break;
+	block_unref(block);
+}
+
+/* Runs one request. True when the connection can take another one. */
+static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
+{
+	struct connection *connection = exchange->connection;
+	struct http_server *server = connection->server;
+	request_init(&exchange->request, arena, METHOD_OTHER);
+	reply_init(&exchange->reply, arena);
+	http_parser_init_request(&exchange->parser, &exchange->request.headers, server->options.header_count_max);
+	int result = co_wire_read_head(&connection->socket, &connection->input, &exchange->parser, arena,
+		deadline_after_ms(server->options.head_timeout_ms));
+	if (result == 0 || result == -ECONNRESET)
+		return false;
+	bool linger = false;
+	if (result > 0) {
+		take_head(exchange);
+		handle(exchange);
+		linger = !exchange->body.ended && exchange->body.error != -ECONNRESET;
+	} else {
+		refuse(exchange, result == -EPROTO ? exchange->parser.status : 408);
+		linger = true;
+	}
+	uint64_t sent = 0;
+	int error = exchange->body.error == -ECONNRESET ? -ECONNRESET : send_reply(exchange, &sent);
+	reply_finish(&exchange->request, &exchange->reply, sent, error);
+	if (error)
+		return false;
+	if (exchange->keep_alive && !exchange->body.ended &&
+		co_body_drain(&exchange->body.body, HTTP_DRAIN_BYTES_MAX))
+		exchange->keep_alive = false;
+	if (!exchange->keep_alive && linger)
+		co_linger(connection);
+	return exchange->keep_alive;
+}
+
+/* Fetches what has arrived since; false when nothing has: the connection goes idle and its coroutine home. */
+static bool more_is_here(struct connection *connection)
+{
+	if (connection->input.block)
+		return true;
+	struct block *block = block_new();
+	ssize_t count = socket_read_now(&connection->socket, block->data, BLOCK_BYTES);
+	if (count > 0) {
+		connection->input = (struct wire_input){block, 0, (size_t)count};
+		return true;
+	}
+	block_unref(block);
+	/* an end or an error shows again on the next read */
+	return count != -EAGAIN;
+}
+
+static void co_connection_run(void *argument)
+{
+	struct connection *connection = argument;
+	struct http_server *server = connection->server;
+	bool open = true;
+	while (open) {
+		struct arena *arena = arena_new();
+		struct exchange *exchange = arena_zalloc(arena, sizeof(*exchange));
+		exchange->connection = connection;
+		server->request_count++;
+		open = co_exchange_run(exchange, arena);
+		server->request_count--;
+		arena_free(arena);
+		if (open && !more_is_here(connection))
+			break;
+	}
+	if (!open || server->stopping) {
+		connection_close(connection);
+		return;
+	}
+	connection->idle_since_ms = loop_now_ms();
+	connection->busy = false;
+}
+
+/* ---- the server ---- */
+
+static void close_idle(struct http_server *server, uint64_t before_ms)
+{
+	struct connection *connection = server->connections;
+	while (connection) {
+		struct connection *next = connection->next;
+		if (!connection->busy && connection->idle_since_ms <= before_ms)
+			connection_close(connection);
+		connection = next;
+	}
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct http_server *server = argument;
+	uint64_t now = loop_now_ms();
+	if (now > server->options.keepalive_timeout_ms)
+		close_idle(server, now - server->options.keepalive_timeout_ms);
+}
+
+struct http_server *http_server_new(const struct http_server_options *options)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+	server->options = *options;
+	server->loop = loop_current();
+	struct event_base *base = loop_event_base(server->loop);
+	server->resume_event = evtimer_new(base, resume_accepting, server);
+	server->sweep_event = event_new(base, -1, EV_PERSIST, on_sweep, server);
+	struct timeval interval = {1, 0};
+	event_add(server->sweep_event, &interval);
+	return server;
+}
+
+int http_server_listen(struct http_server *server, int fd)
+{
+	if (server->listener_count == LISTENERS_MAX)
+		return -ENOSPC;
+	struct listener *listener = &server->listeners[server->listener_count];
+	listener->server = server;
+	listener->fd = fd;
+	listener->event = event_new(
+		loop_event_base(server->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
+	if (event_add(listener->event, NULL)) {
+		event_free(listener->event);
+		return -EIO;
+	}
+	server->listener_count++;
+	return 0;
+}
+
+void http_server_stop(struct http_server *server)
+{
+	if (server->stopping)
+		return;
+	server->stopping = true;
+	for (size_t i = 0; i < server->listener_count; i++) {
+		event_free(server->listeners[i].event);
+		close(server->listeners[i].fd);
+	}
+	server->listener_count = 0;
+	close_idle(server, UINT64_MAX);
+}
+
+size_t http_server_connections(const struct http_server *server)
+{
+	return server->connection_count;
+}
+
+void http_server_free(struct http_server *server)
+{
+	if (!server)
+		return;
+	assert(server->connection_count == 0);
+	http_server_stop(server);
+	event_free(server->resume_event);
+	event_free(server->sweep_event);
+	free(server);
+}

@@ -1,0 +1,49 @@
+/*
+ * The server side of HTTP/1.1. A connection is an event and a small struct while idle; a request in flight is one
+ * coroutine, which reads the head, calls the handler and sends the reply. One server per loop and listener set; a
+ * connection stays on its loop.
+ *
+ * Framing errors are answered once with "Connection: close". A handler that does not read its request's body to the end
+ * has the rest dropped up to HTTP_DRAIN_BYTES_MAX, then the connection is closed.
+ */
+#ifndef LIB_HTTP_SERVER_H
+#define LIB_HTTP_SERVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/http/message.h"
+
+enum { HTTP_DRAIN_BYTES_MAX = 65536 };
+
+struct http_server;
+
+struct http_server_options {
+	co_handler_function *handler;
+	void *context;
+	size_t header_count_max;       /* more are answered 431 */
+	size_t requests_max;           /* in flight on this loop; above: 503 with Retry-After */
+	size_t connections_max;        /* open on this loop; above: not accepted until one closes */
+	uint64_t head_timeout_ms;      /* from the first byte of a head to its end */
+	uint64_t client_timeout_ms;    /* for each wait in a body, either direction */
+	uint64_t keepalive_timeout_ms; /* an idle connection is closed after that */
+	/* Called for a head that could not be parsed, so that it is logged and gets its transaction id. May be NULL. */
+	void (*refused)(void *context, struct request *request, struct reply *reply);
+};
+
+/* A server on the current loop. The options are copied. */
+struct http_server *http_server_new(const struct http_server_options *options);
+
+/* Takes over a listening descriptor (closed by http_server_stop). 0 or -errno. */
+int http_server_listen(struct http_server *server, int fd);
+
+/* Stops listening and closes idle connections; those in flight end after their reply. */
+void http_server_stop(struct http_server *server);
+
+/* Open connections. */
+size_t http_server_connections(const struct http_server *server);
+
+/* Frees the server; all connections must have ended. NULL is accepted. */
+void http_server_free(struct http_server *server);
+
+#endif

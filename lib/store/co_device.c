@@ -1,0 +1,59 @@
+#include "lib/store/co_device.h"
+
+#include <stdlib.h>
+
+#include "lib/base/memory.h"
+#include "lib/co/co.h"
+
+struct waiting_commit {
+	struct device_commit commit;
+	struct loop_message message;
+	struct loop *loop;
+	struct co *co;
+	bool finished;
+};
+
+static void commit_finished(struct loop_message *message)
+{
+	struct waiting_commit *waiting =
+		(struct waiting_commit *)((char *)message - offsetof(struct waiting_commit, message));
+	waiting->finished = true;
+	co_wake(waiting->co);
+}
+
+static void commit_done(struct device_commit *commit)
+{
+	struct waiting_commit *waiting = commit->done_argument;
+	loop_post(waiting->loop, &waiting->message);
+}
+
+int co_device_commit(struct device *device, device_change_fn *change, void *argument)
+{
+	struct waiting_commit waiting = {
+		.commit = {.change = change, .argument = argument, .done = commit_done},
+		.message = {.call = commit_finished},
+		.loop = loop_current(),
+		.co = co_self(),
+	};
+	waiting.commit.done_argument = &waiting;
+	device_commit_start(device, &waiting.commit);
+	while (!waiting.finished)
+		co_suspend();
+	return waiting.commit.result;
+}
+
+static void lazy_done(struct device_commit *commit)
+{
+	free(commit->argument);
+	free(commit);
+}
+
+void device_commit_lazily(struct device *device, device_change_fn *change, void *argument)
+{
+	struct device_commit *commit = xcalloc(1, sizeof(*commit));
+	commit->change = change;
+	commit->argument = argument;
+	commit->done = lazy_done;
+	commit->lazy = true;
+	device_commit_start(device, commit);
+}
