@@ -30,7 +30,7 @@ enum method {
 enum method method_parse(const char *name);
 const char *method_name(enum method method);
 
-enum { TRANSACTION_ID_BYTES = 80 };
+enum { TRANSACTION_ID_BYTES = 192 };
 
 /* Digest of the whole body, known to whoever feeds it once the stream has ended: spares the receiver its own MD5. */
 struct body_digest {

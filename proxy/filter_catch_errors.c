@@ -1,0 +1,59 @@
+#include "proxy/filter_catch_errors.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "lib/swift/url.h"
+#include "proxy/proxy_private.h"
+
+enum { TRANS_ID_EXTRA_MAX = 32 };
+
+static void make_transaction_id(const struct proxy *proxy, struct request *request)
+{
+	char digits[40];
+	(void)snprintf(digits, sizeof(digits), "%016llx%016llx", (unsigned long long)proxy_random(),
+		(unsigned long long)proxy_random());
+	const char *suffix = proxy->options.trans_id_suffix ? proxy->options.trans_id_suffix : "";
+	const char *extra = headers_get(&request->headers, "X-Trans-Id-Extra");
+	char quoted_extra[TRANS_ID_EXTRA_MAX * 3 + 2] = "";
+	if (extra && *extra) {
+		struct slice part = slice_from(extra);
+		if (part.length > TRANS_ID_EXTRA_MAX)
+			part.length = TRANS_ID_EXTRA_MAX;
+		struct slice quoted = url_encode(request->arena, part, true);
+		(void)snprintf(quoted_extra, sizeof(quoted_extra), "-%.*s", SLICE_PRINT(quoted));
+	}
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "tx%.21s-%010llx%s%s", digits,
+		(unsigned long long)time(NULL), suffix, quoted_extra);
+}
+
+/* The decoded path's parts. What is wrong with it is answered by the application, after the filters. */
+static void take_path(struct request *request, struct proxy_context *context)
+{
+	struct slice segments[4];
+	if (path_split(request->arena, request->path, 1, 4, true, segments))
+		return;
+	context->version = arena_strndup(request->arena, segments[0].data, segments[0].length);
+	context->account = segments[1];
+	context->container = segments[2];
+	context->object = segments[3];
+}
+
+void catch_errors_begin(struct proxy *proxy, struct request *request)
+{
+	struct proxy_context *context = arena_zalloc(request->arena, sizeof(*context));
+	context->proxy = proxy;
+	context->timestamp = timestamp_now();
+	context->client_path = arena_printf(request->arena, "%.*s%s%.*s", SLICE_PRINT(request->path),
+		request->query.length ? "?" : "", SLICE_PRINT(request->query));
+	request->context = context;
+	make_transaction_id(proxy, request);
+	if (request->path.length)
+		take_path(request, context);
+}
+
+void catch_errors_end(struct request *request, struct reply *reply)
+{
+	headers_set(&reply->headers, "X-Trans-Id", request->transaction_id);
+	headers_set(&reply->headers, "X-Openstack-Request-Id", request->transaction_id);
+}

@@ -1,0 +1,51 @@
+/*
+ * Which servers to ask, in which order: primaries, then handoffs in the ring's order, without those that failed too
+ * often of late.
+ */
+#ifndef PROXY_NODES_H
+#define PROXY_NODES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/backend/backend.h"
+#include "proxy/proxy.h"
+#include "ring/ring.h"
+
+struct error_limiter;
+struct error_limiter *error_limiter_new(unsigned limit, uint64_t interval_ms);
+void error_limiter_free(struct error_limiter *limiter);
+
+struct nodes {
+	struct proxy *proxy;
+	enum backend_service service;
+	struct ring *ring;
+	uint32_t partition;
+	const struct ring_device *primaries[RING_REPLICAS_MAX];
+	size_t primary_count;
+	size_t next_primary;
+	struct ring_handoffs handoffs;
+	bool handoffs_started;
+	size_t left; /* how many may still be handed out */
+};
+
+/*
+ * The nodes of a name. 0, or -ENOENT when this process has no such ring. `for_reading` puts this process's own devices
+ * first and shuffles the others; writing keeps the ring's order.
+ */
+int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service service, int policy_index,
+	struct slice account, struct slice container, struct slice object, bool for_reading);
+void nodes_release(struct nodes *nodes);
+
+/* The next one to try, or NULL. *ret_handoff tells which kind it is. */
+const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff);
+
+/* A failed request: counts. A full or missing device (507): limited at once. Logged with the transaction. */
+void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what);
+void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction);
+
+/* "/device/partition" and the percent-encoded names, in the arena. */
+struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,
+	struct slice account, struct slice container, struct slice object);
+
+#endif

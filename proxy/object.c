@@ -1,0 +1,285 @@
+/*
+ * The object controller: GET, HEAD, POST, DELETE; PUT is in object_put.c.
+ */
+#include "proxy/object.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "lib/base/buf.h"
+#include "lib/swift/http_date.h"
+#include "lib/swift/quorum.h"
+
+static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
+
+enum { EXPIRER_DIVISOR = 86400, EXPIRER_CONTAINERS_PER_DIVISOR = 100 };
+
+/* ---- headers ---- */
+
+static bool stays_here(const char *name)
+{
+	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Host",
+		"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "Authorization", "X-Newest", "Accept-Encoding",
+		"Accept", "Keep-Alive", "Te", "Trailer", "Upgrade", "Cookie", "X-Timestamp", NULL};
+	for (size_t i = 0; names[i]; i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+void object_backend_headers(struct request *request, int policy_index, struct headers *headers)
+{
+	for (size_t i = 0; i < request->headers.count; i++) {
+		const struct header *header = &request->headers.items[i];
+		if (!stays_here(header->name))
+			headers_add(headers, header->name, header->value);
+	}
+	backend_headers(request, headers, true);
+	headers_set_format(headers, "X-Backend-Storage-Policy-Index", "%d", policy_index);
+}
+
+bool object_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at)
+{
+	char error[CONSTRAINTS_ERROR_BYTES];
+	if (delete_at_check(headers_get(&request->headers, "X-Delete-At"),
+		    headers_get(&request->headers, "X-Delete-After"), proxy_context_of(request)->timestamp, false,
+		    ret_delete_at, error)) {
+		reply_plain(reply, 400, arena_strdup(reply->arena, error));
+		return false;
+	}
+	headers_remove(&request->headers, "X-Delete-After");
+	if (*ret_delete_at >= 0) {
+		char text[DELETE_AT_TEXT_BYTES];
+		delete_at_format(*ret_delete_at, text);
+		headers_set_format(&request->headers, "X-Delete-At", "%s", text);
+	}
+	return true;
+}
+
+/* ---- updates ---- */
+
+/* "%010d" of the day of T, less a number below 100 that spreads the objects of a day (object-server.md section 8). */
+static const char *expirer_container(struct proxy *proxy, struct request *request, int64_t delete_at)
+{
+	struct proxy_context *context = proxy_context_of(request);
+	unsigned char hash[16];
+	hash_path(&proxy->options.hash, context->account, context->container, context->object, hash);
+	unsigned remainder = 0;
+	for (size_t i = 0; i < sizeof(hash); i++)
+		remainder = (remainder * 256 + hash[i]) % EXPIRER_CONTAINERS_PER_DIVISOR;
+	int64_t day = delete_at / EXPIRER_DIVISOR * EXPIRER_DIVISOR - (int64_t)remainder;
+	return arena_printf(request->arena, "%010lld", (long long)(day < 0 ? 0 : day));
+}
+
+int object_updates_init(struct object_updates *updates, struct proxy *proxy, struct request *request,
+	const struct info *container, int64_t delete_at)
+{
+	struct proxy_context *context = proxy_context_of(request);
+	memset(updates, 0, sizeof(*updates));
+	updates->policy_index = container->policy_index;
+	if (nodes_init(&updates->containers, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
+		    SLICE_NONE, false))
+		return -ENOENT;
+	updates->has_containers = true;
+	if (delete_at < 0)
+		return 0;
+	updates->delete_at_container = expirer_container(proxy, request, delete_at);
+	updates->has_expirer = nodes_init(&updates->expirer, proxy, BACKEND_CONTAINER, 0,
+		SLICE_LITERAL(".expiring_objects"), slice_from(updates->delete_at_container), SLICE_NONE, false) == 0;
+	return 0;
+}
+
+void object_updates_release(struct object_updates *updates)
+{
+	if (updates->has_containers)
+		nodes_release(&updates->containers);
+	if (updates->has_expirer)
+		nodes_release(&updates->expirer);
+	updates->has_containers = updates->has_expirer = false;
+}
+
+/* Appends the nodes j = 0 … updates-1 that `wanted` gives to this request. */
+static void share_out(struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed,
+	struct buf *hosts, struct buf *devices)
+{
+	for (size_t j = 0; j < updates; j++) {
+		size_t to = reversed ? count - 1 - j % count : j % count;
+		if (to != index)
+			continue;
+		const struct ring_device *device = nodes->primaries[j % nodes->primary_count];
+		buf_printf(hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts->length ? "," : "",
+			device->ip, device->port);
+		buf_printf(devices, "%s%s", devices->length ? "," : "", device->device);
+	}
+}
+
+void object_updates_headers(void *argument, size_t index, size_t count, struct headers *headers)
+{
+	struct object_updates *updates = argument;
+	struct buf hosts = BUF_INIT, devices = BUF_INIT;
+	size_t replicas = updates->containers.primary_count;
+	size_t number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
+	share_out(&updates->containers, number, index, count, false, &hosts, &devices);
+	if (hosts.length) {
+		headers_set_format(headers, "X-Container-Partition", "%u", updates->containers.partition);
+		headers_set_format(headers, "X-Container-Host", "%s", hosts.data);
+		headers_set_format(headers, "X-Container-Device", "%s", devices.data);
+	}
+	if (updates->has_expirer) {
+		buf_clear(&hosts);
+		buf_clear(&devices);
+		replicas = updates->expirer.primary_count;
+		number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
+		share_out(&updates->expirer, number, index, count, true, &hosts, &devices);
+		headers_set_format(headers, "X-Delete-At-Container", "%s", updates->delete_at_container);
+		if (hosts.length) {
+			headers_set_format(headers, "X-Delete-At-Partition", "%u", updates->expirer.partition);
+			headers_set_format(headers, "X-Delete-At-Host", "%s", hosts.data);
+			headers_set_format(headers, "X-Delete-At-Device", "%s", devices.data);
+		}
+	}
+	headers_set(headers, "X-Backend-Clean-Expiring-Object-Queue", index < 2 ? "t" : "f");
+	buf_release(&hosts);
+	buf_release(&devices);
+}
+
+/* ---- GET and HEAD ---- */
+
+static void unquote_etag(struct reply *reply)
+{
+	const char *etag = headers_get(&reply->headers, "Etag");
+	size_t length = etag ? strlen(etag) : 0;
+	if (length >= 2 && etag[0] == '"' && etag[length - 1] == '"')
+		headers_set(&reply->headers, "Etag", arena_strndup(reply->arena, etag + 1, length - 2));
+}
+
+static void co_get_or_head(
+	struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
+{
+	struct proxy_context *context = proxy_context_of(request);
+	struct nodes nodes;
+	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account,
+		    context->container, context->object, true)) {
+		reply_status(reply, 503);
+		return;
+	}
+	struct headers headers;
+	headers_init(&headers, request->arena);
+	object_backend_headers(request, container->policy_index, &headers);
+	if (proxy->options.allow_open_expired && header_is_true(headers_get(&request->headers, "X-Open-Expired")))
+		headers_set(&headers, "X-Backend-Open-Expired", "true");
+	struct read_plan plan = {
+		.nodes = &nodes,
+		.method = request->method,
+		.account = context->account,
+		.container = context->container,
+		.object = context->object,
+		.headers = &headers,
+		.newest = header_is_true(headers_get(&request->headers, "X-Newest")),
+		.is_object = true,
+	};
+	co_read(request, &plan, reply);
+	nodes_release(&nodes);
+	unquote_etag(reply);
+	headers_set(&reply->headers, "Accept-Ranges", "bytes");
+}
+
+/* ---- POST and DELETE ---- */
+
+static void co_write(struct proxy *proxy, struct request *request, const struct info *container,
+	int64_t delete_at, struct reply *reply)
+{
+	static const struct quorum_override delete_overrides[] = {{404, 204}};
+	struct proxy_context *context = proxy_context_of(request);
+	struct nodes nodes;
+	struct object_updates updates;
+	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account,
+		    context->container, context->object, false)) {
+		reply_status(reply, 503);
+		return;
+	}
+	if (object_updates_init(&updates, proxy, request, container, delete_at)) {
+		nodes_release(&nodes);
+		reply_status(reply, 503);
+		return;
+	}
+	struct headers headers;
+	headers_init(&headers, request->arena);
+	object_backend_headers(request, container->policy_index, &headers);
+	bool deleting = request->method == METHOD_DELETE;
+	struct fan_out plan = {
+		.nodes = &nodes,
+		.method = request->method,
+		.account = context->account,
+		.container = context->container,
+		.object = context->object,
+		.headers = &headers,
+		.more_headers = object_updates_headers,
+		.argument = &updates,
+		.overrides = deleting ? delete_overrides : NULL,
+		.override_count = deleting ? 1 : 0,
+		.extra_handoffs_for_404 = deleting ? 0 : nodes.primary_count,
+	};
+	co_fan_out(request, &plan, reply);
+	object_updates_release(&updates);
+	nodes_release(&nodes);
+	unquote_etag(reply);
+}
+
+static void co_post(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
+{
+	int64_t delete_at;
+	if (!object_delete_at(request, reply, &delete_at) || !check_metadata(proxy, request, "object", reply))
+		return;
+	co_write(proxy, request, container, delete_at, reply);
+}
+
+/* ---- who may ---- */
+
+/* The ACL that judges this request. */
+static const char *acl_of(const struct request *request, const struct info *container)
+{
+	bool reading = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	return info_header(container, reading ? "X-Container-Read" : "X-Container-Write");
+}
+
+static bool co_may(struct request *request, const struct info *container, struct reply *reply)
+{
+	proxy_context_of(request)->acl = acl_of(request, container);
+	return co_authorize(request, reply) == 0;
+}
+
+void co_object_handle(struct proxy *proxy, struct request *request, struct reply *reply)
+{
+	struct proxy_context *context = proxy_context_of(request);
+	if (request->method == METHOD_OPTIONS) {
+		co_cors_options(proxy, request, reply, allow);
+		return;
+	}
+	if (request->method > METHOD_DELETE) {
+		reply_not_allowed(reply, allow);
+		return;
+	}
+	const struct info *container = co_container_info(proxy, request, context->account, context->container);
+	if (!co_may(request, container, reply))
+		return;
+	if (container->status / 100 == 5) {
+		reply_status(reply, 503);
+		return;
+	}
+	bool reading = request->method == METHOD_GET || request->method == METHOD_HEAD;
+	if (!info_exists(container)) {
+		reply_status(reply, 404);
+		return;
+	}
+	if (reading)
+		co_get_or_head(proxy, request, container, reply);
+	else if (request->method == METHOD_PUT)
+		co_object_put(proxy, request, container, reply);
+	else if (request->method == METHOD_POST)
+		co_post(proxy, request, container, reply);
+	else
+		co_write(proxy, request, container, -1, reply);
+}

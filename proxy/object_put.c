@@ -1,0 +1,476 @@
+/*
+ * PUT of a replicated object (Swift's ReplicatedObjectController._store_object). Steps:
+ *
+ *	check the request ─► legs to all primaries, replaced by handoffs ─► a quorum is willing ─► the body goes to all,
+ *	its MD5 taken on the way ─► a quorum has it on stable storage ─► 201
+ *
+ * "Willing" is LEG_READY: the server has looked at what it holds (409, 412, 507 come before) and asks for the body.
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "lib/backend/leg.h"
+#include "lib/co/co.h"
+#include "lib/swift/conditional.h"
+#include "lib/swift/http_date.h"
+#include "lib/swift/mime_guess.h"
+#include "lib/swift/quorum.h"
+#include "lib/swift/url.h"
+#include "proxy/object.h"
+
+/* One of the copies that are wanted. */
+struct copy {
+	struct leg *leg; /* NULL when no node was left */
+	const struct ring_device *device;
+	uint64_t deadline_ms; /* to be willing */
+	bool dropped;         /* broke while the body went out */
+	bool counted;         /* its failure was counted */
+};
+
+struct put_run {
+	struct proxy *proxy;
+	struct request *request;
+	struct reply *reply;
+	const struct info *container;
+	struct nodes nodes;
+	struct object_updates updates;
+	struct headers headers; /* common to all copies */
+	struct legs *legs;
+	struct copy copies[RING_REPLICAS_MAX];
+	size_t count;
+	size_t quorum;
+	EVP_MD_CTX *md5;
+	uint64_t received;
+	struct body_digest digest;
+};
+
+/* ---- the request ---- */
+
+static bool fail(struct put_run *run, int status, const char *text)
+{
+	if (text)
+		reply_plain(run->reply, status, text);
+	else
+		reply_status(run->reply, status);
+	return false;
+}
+
+static void guess_content_type(struct request *request)
+{
+	const char *type = headers_get(&request->headers, "Content-Type");
+	bool detect = header_is_true(headers_get(&request->headers, "X-Detect-Content-Type"));
+	headers_remove(&request->headers, "X-Detect-Content-Type");
+	if (!detect && type && *type)
+		return;
+	headers_set(&request->headers, "Content-Type", mime_guess(proxy_context_of(request)->object));
+}
+
+/* check_object_creation, in Swift's order. */
+static bool check_request(struct put_run *run, int64_t *ret_delete_at)
+{
+	struct request *request = run->request;
+	const struct constraints *constraints = &run->proxy->options.constraints;
+	const char *none_match = headers_get(&request->headers, "If-None-Match");
+	if (none_match && strcmp(none_match, "*") != 0)
+		return fail(run, 400, "If-None-Match only supports *");
+	guess_content_type(request);
+	if (request->content_length > constraints->max_file_size)
+		return fail(run, 413, "Your request is too large.");
+	if (!request->chunked && !request->has_length)
+		return fail(run, 411, "Missing Content-Length header.");
+	char error[CONSTRAINTS_ERROR_BYTES];
+	if (constraints_check_object_name(constraints, proxy_context_of(request)->object, error))
+		return fail(run, 400, arena_strdup(request->arena, error));
+	if (!object_delete_at(request, run->reply, ret_delete_at))
+		return false;
+	if (!utf8_valid(slice_from(headers_get(&request->headers, "Content-Type"))))
+		return fail(run, 400, "Please specify utf8 Content-Type");
+	return check_metadata(run->proxy, request, "object", run->reply);
+}
+
+/* ---- willing servers ---- */
+
+static void start_copy(struct put_run *run, size_t index)
+{
+	struct copy *copy = &run->copies[index];
+	struct proxy_context *context = proxy_context_of(run->request);
+	bool handoff;
+	*copy = (struct copy){.device = nodes_next(&run->nodes, &handoff)};
+	if (!copy->device)
+		return;
+	struct leg_target target = {
+		BACKEND_OBJECT, copy->device->ip, copy->device->port, copy->device->device};
+	struct leg *leg = leg_new(run->legs, &target, METHOD_PUT, copy);
+	struct request *request = leg_request(leg);
+	request->path = node_path(leg_arena(leg), copy->device, run->nodes.partition, context->account,
+		context->container, context->object);
+	headers_copy(&request->headers, &run->headers);
+	object_updates_headers(&run->updates, index, run->count, &request->headers);
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s",
+		run->request->transaction_id);
+	leg_expect_body(leg, run->request->chunked ? -1 : run->request->content_length);
+	const struct backend_timeouts *timeouts = &run->proxy->options.timeouts;
+	copy->leg = leg;
+	copy->deadline_ms = deadline_after_ms(timeouts->connect_ms + timeouts->node_ms);
+	leg_start(leg, timeouts);
+}
+
+/* Counts a failure of the copy's server once. */
+static void count_failure(struct put_run *run, struct copy *copy, const char *what)
+{
+	if (copy->counted)
+		return;
+	copy->counted = true;
+	node_failed(&run->nodes, copy->device, run->request->transaction_id, what);
+}
+
+/* A server that failed or answered 5xx before the body is replaced by the next node. True when that happened. */
+static bool replace_failed(struct put_run *run, size_t index)
+{
+	struct copy *copy = &run->copies[index];
+	if (!copy->leg)
+		return false;
+	enum leg_state state = leg_state(copy->leg);
+	if (state == LEG_FAILED) {
+		count_failure(run, copy, strerror(-leg_error(copy->leg)));
+	} else if (state == LEG_REPLIED && leg_reply(copy->leg)->status == 507) {
+		node_limit(&run->nodes, copy->device, run->request->transaction_id);
+	} else if (state == LEG_REPLIED && leg_reply(copy->leg)->status / 100 == 5) {
+		count_failure(run, copy, status_reason(leg_reply(copy->leg)->status));
+	} else if (state == LEG_CONNECTING && loop_now_ms() >= copy->deadline_ms) {
+		count_failure(run, copy, "timed out before it took the body");
+		leg_feed_abort(copy->leg);
+	} else {
+		return false;
+	}
+	start_copy(run, index);
+	return true;
+}
+
+static bool is_connecting(const struct copy *copy)
+{
+	return copy->leg && leg_state(copy->leg) == LEG_CONNECTING;
+}
+
+static bool is_willing(const struct copy *copy)
+{
+	return copy->leg && !copy->dropped && leg_state(copy->leg) == LEG_READY;
+}
+
+/* 2xx before the body: an empty object. */
+static bool is_stored(const struct copy *copy)
+{
+	return copy->leg && leg_state(copy->leg) == LEG_REPLIED && leg_reply(copy->leg)->status / 100 == 2;
+}
+
+static size_t count_copies(const struct put_run *run, bool (*test)(const struct copy *))
+{
+	size_t count = 0;
+	for (size_t i = 0; i < run->count; i++)
+		count += test(&run->copies[i]);
+	return count;
+}
+
+/* The stragglers of a quorum get a moment; then each is replaced once by a handoff, which gets the same moment. */
+static void hurry(struct put_run *run)
+{
+	uint64_t moment = deadline_after_ms(run->proxy->options.post_quorum_ms);
+	for (size_t i = 0; i < run->count; i++)
+		if (is_connecting(&run->copies[i]) && run->copies[i].deadline_ms > moment)
+			run->copies[i].deadline_ms = moment;
+}
+
+static uint64_t earliest_deadline(const struct put_run *run)
+{
+	uint64_t deadline = CO_FOREVER;
+	for (size_t i = 0; i < run->count; i++)
+		if (is_connecting(&run->copies[i]) && run->copies[i].deadline_ms < deadline)
+			deadline = run->copies[i].deadline_ms;
+	return deadline;
+}
+
+static void wait_willing(struct put_run *run)
+{
+	bool hurried = false;
+	for (;;) {
+		bool replaced = false;
+		for (size_t i = 0; i < run->count; i++)
+			replaced |= replace_failed(run, i);
+		if (replaced)
+			hurried = false;
+		if (count_copies(run, is_connecting) == 0)
+			return;
+		if (!hurried && count_copies(run, is_willing) + count_copies(run, is_stored) >= run->quorum) {
+			hurried = true;
+			hurry(run);
+		}
+		(void)co_legs_wait(run->legs, earliest_deadline(run));
+	}
+}
+
+static size_t count_status(const struct put_run *run, int status)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < run->count; i++) {
+		const struct copy *copy = &run->copies[i];
+		count += copy->leg && leg_state(copy->leg) == LEG_REPLIED &&
+			leg_reply(copy->leg)->status == status;
+	}
+	return count;
+}
+
+/* Swift's _check_failure_put_connections. */
+static bool enough_willing(struct put_run *run)
+{
+	if (count_status(run, 412)) {
+		reply_status(run->reply, 412);
+		return false;
+	}
+	/* somebody holds a newer version: the client's would lose anyway */
+	if (count_status(run, 409)) {
+		reply_status(run->reply, 202);
+		return false;
+	}
+	if (count_copies(run, is_willing) + count_copies(run, is_stored) < run->quorum) {
+		reply_status(run->reply, 503);
+		return false;
+	}
+	return true;
+}
+
+/* ---- the body ---- */
+
+static void drop_copy(struct put_run *run, struct copy *copy, const char *what)
+{
+	copy->dropped = true;
+	leg_feed_abort(copy->leg);
+	count_failure(run, copy, what);
+}
+
+static bool feed_copies(struct put_run *run, const struct chunk *chunk)
+{
+	uint64_t deadline = deadline_after_ms(run->proxy->options.timeouts.node_ms);
+	for (size_t i = 0; i < run->count; i++) {
+		struct copy *copy = &run->copies[i];
+		if (!is_willing(copy))
+			continue;
+		int error = co_leg_feed(copy->leg, chunk, deadline);
+		if (error == -ETIMEDOUT)
+			drop_copy(run, copy, "timed out while it took the body");
+	}
+	return count_copies(run, is_willing) >= run->quorum;
+}
+
+static int status_of_body_error(int error)
+{
+	switch (error) {
+	case -ETIMEDOUT:
+		return 408;
+	case -EPROTO:
+		return 400;
+	case -EFBIG:
+		return 413;
+	default:
+		return 499;
+	}
+}
+
+/* Sends the whole body. False: the reply is set and the servers see a broken request. */
+static bool send_body(struct put_run *run)
+{
+	int64_t limit = run->proxy->options.constraints.max_file_size;
+	for (;;) {
+		struct chunk chunk;
+		int error = co_body_next(run->request->body, &chunk);
+		if (error)
+			return fail(run, status_of_body_error(error), NULL);
+		if (chunk.length == 0)
+			return true;
+		run->received += chunk.length;
+		bool fits = run->received <= (uint64_t)limit;
+		bool fed = fits && feed_copies(run, &chunk);
+		/* the servers work on the piece while its digest is taken here */
+		EVP_DigestUpdate(run->md5, chunk.data, chunk.length);
+		chunk_release(&chunk);
+		if (!fits)
+			return fail(run, 413, "Your request is too large.");
+		if (!fed)
+			return fail(run, 503, NULL);
+	}
+}
+
+static void finish_digest(struct put_run *run)
+{
+	unsigned char md5[16];
+	EVP_DigestFinal_ex(run->md5, md5, NULL);
+	hash_hex(md5, run->digest.md5);
+	run->digest.known = true;
+}
+
+/* The client's ETag against what arrived; quotes are allowed, case is not (as in Swift). */
+static bool etag_fits(struct put_run *run)
+{
+	const char *etag = headers_get(&run->request->headers, "ETag");
+	if (!etag || !*etag)
+		return true;
+	struct slice wanted = normalize_etag(slice_from(etag));
+	return slice_equal(wanted, slice_from(run->digest.md5));
+}
+
+static void end_copies(struct put_run *run)
+{
+	for (size_t i = 0; i < run->count; i++) {
+		struct copy *copy = &run->copies[i];
+		if (copy->leg && !copy->dropped)
+			leg_feed_end(copy->leg, &run->digest);
+	}
+}
+
+static void abort_copies(struct put_run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		if (run->copies[i].leg)
+			leg_feed_abort(run->copies[i].leg);
+}
+
+/* ---- the answer ---- */
+
+static int final_status(const struct copy *copy)
+{
+	if (!copy->leg || copy->dropped || leg_state(copy->leg) == LEG_FAILED)
+		return 503;
+	return leg_state(copy->leg) == LEG_REPLIED ? leg_reply(copy->leg)->status : 0;
+}
+
+static void wait_stored(struct put_run *run)
+{
+	uint64_t deadline = deadline_after_ms(run->proxy->options.timeouts.node_ms);
+	uint64_t stragglers = CO_FOREVER;
+	for (;;) {
+		int statuses[RING_REPLICAS_MAX];
+		size_t answered = 0;
+		for (size_t i = 0; i < run->count; i++)
+			if (final_status(&run->copies[i]))
+				statuses[answered++] = final_status(&run->copies[i]);
+		if (answered == run->count)
+			return;
+		if (stragglers == CO_FOREVER && quorum_reached(statuses, answered, run->quorum))
+			stragglers = deadline_after_ms(run->proxy->options.post_quorum_ms);
+		uint64_t until = stragglers < deadline ? stragglers : deadline;
+		if (co_legs_wait(run->legs, until) == -ETIMEDOUT)
+			return;
+	}
+}
+
+static bool etags_agree(const struct put_run *run)
+{
+	const char *first = NULL;
+	for (size_t i = 0; i < run->count; i++) {
+		if (!is_stored(&run->copies[i]))
+			continue;
+		const char *etag = headers_get(&leg_reply(run->copies[i].leg)->headers, "Etag");
+		if (first && etag && strcmp(first, etag) != 0)
+			return false;
+		if (etag)
+			first = etag;
+	}
+	return true;
+}
+
+static void answer(struct put_run *run)
+{
+	int statuses[RING_REPLICAS_MAX];
+	for (size_t i = 0; i < run->count; i++) {
+		struct copy *copy = &run->copies[i];
+		statuses[i] = final_status(copy);
+		if (copy->leg && statuses[i] == 0)
+			count_failure(run, copy, "timed out after the body");
+		else if (copy->leg && statuses[i] / 100 == 5)
+			count_failure(run, copy, "failed after the body");
+		if (statuses[i] == 0)
+			statuses[i] = 503;
+	}
+	if (!etags_agree(run)) {
+		reply_status(run->reply, 500);
+		return;
+	}
+	size_t index;
+	int status = quorum_best_response(statuses, run->count, quorum_size(run->count), NULL, 0, &index);
+	if (status != 201) {
+		reply_status(run->reply, status);
+		return;
+	}
+	char date[HTTP_DATE_BYTES];
+	http_date_format(timestamp_ceil_seconds(proxy_context_of(run->request)->timestamp), date);
+	reply_empty(run->reply, 201);
+	headers_set_format(&run->reply->headers, "Etag", "%s", run->digest.md5);
+	headers_set_format(&run->reply->headers, "Last-Modified", "%s", date);
+}
+
+/* ---- all of it ---- */
+
+static void run_put(struct put_run *run)
+{
+	for (size_t i = 0; i < run->count; i++)
+		start_copy(run, i);
+	wait_willing(run);
+	if (!enough_willing(run)) {
+		abort_copies(run);
+		return;
+	}
+	if (!send_body(run)) {
+		abort_copies(run);
+		return;
+	}
+	finish_digest(run);
+	if (!etag_fits(run)) {
+		abort_copies(run);
+		reply_status(run->reply, 422);
+		return;
+	}
+	end_copies(run);
+	wait_stored(run);
+	answer(run);
+}
+
+static bool prepare(struct put_run *run)
+{
+	struct proxy_context *context = proxy_context_of(run->request);
+	int64_t delete_at;
+	if (!check_request(run, &delete_at))
+		return false;
+	if (nodes_init(&run->nodes, run->proxy, BACKEND_OBJECT, run->container->policy_index, context->account,
+		    context->container, context->object, false))
+		return fail(run, 503, NULL);
+	if (object_updates_init(&run->updates, run->proxy, run->request, run->container, delete_at)) {
+		nodes_release(&run->nodes);
+		return fail(run, 503, NULL);
+	}
+	run->count = run->nodes.primary_count;
+	run->quorum = quorum_size(run->count);
+	headers_init(&run->headers, run->request->arena);
+	object_backend_headers(run->request, run->container->policy_index, &run->headers);
+	return true;
+}
+
+void co_object_put(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
+{
+	struct put_run *run = arena_zalloc(request->arena, sizeof(*run));
+	run->proxy = proxy;
+	run->request = request;
+	run->reply = reply;
+	run->container = container;
+	if (!prepare(run))
+		return;
+	run->md5 = EVP_MD_CTX_new();
+	EVP_DigestInit_ex(run->md5, EVP_md5(), NULL);
+	run->legs = legs_new();
+	run_put(run);
+	legs_free(run->legs);
+	EVP_MD_CTX_free(run->md5);
+	object_updates_release(&run->updates);
+	nodes_release(&run->nodes);
+}
