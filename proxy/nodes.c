@@ -148,7 +148,8 @@ int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service se
 	hash_path(&proxy->options.hash, account, container, object, hash);
 	nodes->partition = ring_partition(nodes->ring, hash);
 	nodes->primary_count = ring_primaries(nodes->ring, nodes->partition, nodes->primaries);
-	nodes->left = nodes->primary_count * proxy->options.request_node_factor;
+	nodes->left = proxy->options.request_nodes *
+		(proxy->options.request_nodes_per_replica ? nodes->primary_count : 1);
 	if (for_reading) {
 		shuffle(nodes->primaries, nodes->primary_count);
 		locals_first(nodes);

@@ -68,6 +68,13 @@ const struct proxy_policy *proxy_policy_by_index(const struct proxy *proxy, int 
 	return NULL;
 }
 
+void co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json)
+{
+	const struct info *account = co_account_info(context->proxy, request, context->account);
+	*ret_json = arena_strdup(
+		request->arena, info_header(account, "X-Account-Sysmeta-Core-Access-Control"));
+}
+
 static bool has_alias(const char *aliases, const char *name)
 {
 	size_t length = strlen(name);

@@ -32,7 +32,8 @@ struct proxy_options {
 	struct backend_timeouts timeouts;
 	uint64_t post_quorum_ms;
 	uint64_t client_timeout_ms;
-	unsigned request_node_factor;  /* nodes tried = factor * replicas */
+	size_t request_nodes;          /* how many nodes one request may try */
+	bool request_nodes_per_replica; /* that many for each replica */
 	uint64_t error_suppression_interval_ms;
 	unsigned error_suppression_limit;
 	uint64_t recheck_account_ms;   /* how long account info is kept; 0: not at all */
@@ -68,6 +69,13 @@ void proxy_add_filter(struct proxy *proxy, const struct filter *filter);
 void co_proxy_handle(void *proxy, struct request *request, struct reply *reply);
 /* For heads that could not be parsed: transaction id and log line. */
 void proxy_refused(void *proxy, struct request *request, struct reply *reply);
+
+/*
+ * The account's ACL as stored (X-Account-Sysmeta-Core-Access-Control), in the request's arena, or NULL: what the auth
+ * filter asks.
+ */
+struct proxy_context;
+void co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json);
 
 /* The policy of an index, or NULL. */
 const struct proxy_policy *proxy_policy_by_index(const struct proxy *proxy, int index);

@@ -1,0 +1,587 @@
+#include "tools/node.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "account/account_server.h"
+#include "container/container_server.h"
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/co/co.h"
+#include "lib/co/socket.h"
+#include "lib/store/device_set.h"
+#include "object/object_server.h"
+#include "object/object_store.h"
+#include "object/updater.h"
+#include "proxy/filter_auth.h"
+#include "proxy/filters.h"
+#include "proxy/proxy.h"
+#include "ring/ring.h"
+#include "ring/ring_store.h"
+#include "tools/version.h"
+
+enum { DEVICES_MAX = 1024, UPDATER_RETRY_MS = 1000, UPDATER_CONCURRENCY = 8 };
+
+struct node {
+	const struct settings *settings;
+	struct ring_store *rings;
+	struct hash_path_config hash;
+	struct device_set *devices;
+	struct proxy *proxy;
+	struct auth *auth;
+	struct object_server *object_server;
+	struct container_server *container_server;
+	struct account_server *account_server;
+	struct object_updater *updaters[DEVICES_MAX];
+	size_t updater_count;
+	struct proxy_policy *proxy_policies;
+	struct server_policy *server_policy_items;
+	struct server_policies server_policies;
+	uint16_t *policy_indexes;
+	const char **allowed_headers;
+	const char **origins;
+	const char **exposed;
+	const char **whitelist;
+};
+
+static const char *const role_names[] = {
+	[NODE_PROXY] = "proxy",
+	[NODE_OBJECT] = "object",
+	[NODE_CONTAINER] = "container",
+	[NODE_ACCOUNT] = "account",
+};
+
+static bool has_role(const struct node *node, enum node_role role)
+{
+	return settings_has_role(node->settings, role_names[role]);
+}
+
+const struct text_list *node_binds(const struct settings *settings, enum node_role role)
+{
+	switch (role) {
+	case NODE_PROXY:
+		return &settings->proxy.bind;
+	case NODE_OBJECT:
+		return &settings->object.bind;
+	case NODE_CONTAINER:
+		return &settings->container.bind;
+	default:
+		return &settings->account.bind;
+	}
+}
+
+/* A NULL-terminated array of the list's texts. */
+static const char **terminated(const struct text_list *list)
+{
+	const char **items = xcalloc(list->count + 1, sizeof(*items));
+	for (size_t i = 0; i < list->count; i++)
+		items[i] = list->items[i];
+	return items;
+}
+
+/* ---- which devices are ours: those of the rings at an address that we listen on ---- */
+
+static const enum ring_kind ring_kinds[] = {
+	[NODE_OBJECT] = RING_OBJECT,
+	[NODE_CONTAINER] = RING_CONTAINER,
+	[NODE_ACCOUNT] = RING_ACCOUNT,
+};
+
+static const enum backend_service services[] = {
+	[NODE_OBJECT] = BACKEND_OBJECT,
+	[NODE_CONTAINER] = BACKEND_CONTAINER,
+	[NODE_ACCOUNT] = BACKEND_ACCOUNT,
+};
+
+static void add_name(const char *names[], size_t *count, const char *name)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (strcmp(names[i], name) == 0)
+			return;
+	if (*count < DEVICES_MAX)
+		names[(*count)++] = name;
+}
+
+static void add_ring_devices(struct node *node, enum node_role role, int policy_index, const char *names[], size_t *count)
+{
+	struct ring *ring = ring_store_get(node->rings, ring_kinds[role], policy_index);
+	if (!ring)
+		return;
+	for (size_t i = 0; i < ring_device_count(ring); i++) {
+		const struct ring_device *device = ring_device_at(ring, i);
+		if (device && backend_is_local(services[role], device->ip, device->port))
+			add_name(names, count, xstrdup(device->device));
+	}
+	ring_unref(ring);
+}
+
+/* A directory that is a mount point and holds nothing of ours yet gets its marker; an unmounted one never does. */
+static bool is_mount_point(const char *path)
+{
+	struct stat self, parent;
+	_cleanup_free_ char *above = xasprintf("%s/..", path);
+	return stat(path, &self) == 0 && stat(above, &parent) == 0 && self.st_dev != parent.st_dev;
+}
+
+static void mark_mounted(const char *path, const char *name)
+{
+	_cleanup_free_ char *marker = xasprintf("%s/swiftlet.device", path);
+	struct stat status;
+	if (!is_mount_point(path) || stat(marker, &status) == 0)
+		return;
+	struct device_options options = {.path = path, .name = name, .create = true};
+	struct device *device;
+	char *error = NULL;
+	if (device_open(&options, &device, &error) == 0) {
+		log_info("%s is a new mounted device: marked", path);
+		device_close(device);
+	}
+	free(error);
+}
+
+static int recover(struct device *device, void *argument)
+{
+	(void)argument;
+	return object_store_recover(device);
+}
+
+static int open_devices(struct node *node, char **ret_error)
+{
+	const struct settings *settings = node->settings;
+	const char **names = xcalloc(DEVICES_MAX + 1, sizeof(*names));
+	size_t count = 0;
+	for (enum node_role role = NODE_OBJECT; role < NODE_ROLE_COUNT; role++) {
+		if (!has_role(node, role))
+			continue;
+		add_ring_devices(node, role, 0, names, &count);
+		for (size_t i = 0; role == NODE_OBJECT && i < settings->policy_count; i++)
+			add_ring_devices(node, role, settings->policies[i].index, names, &count);
+	}
+	for (size_t i = 0; settings->swiftlet.mount_check && i < count; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
+		mark_mounted(path, names[i]);
+	}
+	struct device_set_options options = {
+		.root = settings->swiftlet.devices,
+		.names = names,
+		.create = !settings->swiftlet.mount_check,
+		.reserve_bytes = (uint64_t)settings->swiftlet.fallocate_reserve.bytes,
+		.reserve_percent = settings->swiftlet.fallocate_reserve.percent,
+		.threads = (size_t)settings->swiftlet.threads_per_device,
+		.opened = recover,
+	};
+	int error = count ? device_set_open(&options, &node->devices) : 0;
+	if (error)
+		*ret_error = xasprintf("devices %s: %s", settings->swiftlet.devices, strerror(-error));
+	else if (count == 0)
+		log_warning("no device of the rings belongs to an address of this process");
+	for (size_t i = 0; i < count; i++)
+		free((char *)names[i]);
+	free(names);
+	return error;
+}
+
+/* ---- addresses ---- */
+
+static void register_at(
+	enum node_role role, const char *ip, int port, co_handler_function *handler, void *context)
+{
+	backend_register_local(services[role], xstrdup(ip), port, handler, context);
+}
+
+/* A wildcard stands for every address of the machine. */
+static void register_everywhere(enum node_role role, int port, co_handler_function *handler, void *context)
+{
+	struct ifaddrs *interfaces;
+	if (getifaddrs(&interfaces))
+		return;
+	for (struct ifaddrs *i = interfaces; i; i = i->ifa_next) {
+		char ip[NI_MAXHOST];
+		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+			continue;
+		if (getnameinfo(i->ifa_addr, sizeof(struct sockaddr_storage), ip, sizeof(ip), NULL, 0,
+			    NI_NUMERICHOST) == 0)
+			register_at(role, ip, port, handler, context);
+	}
+	freeifaddrs(interfaces);
+}
+
+/* The trampolines give the registration a context before the servers exist: devices are found by it first. */
+static void co_node_object(void *context, struct request *request, struct reply *reply)
+{
+	co_object_server_handle(((struct node *)context)->object_server, request, reply);
+}
+
+static void co_node_container(void *context, struct request *request, struct reply *reply)
+{
+	co_container_server_handle(((struct node *)context)->container_server, request, reply);
+}
+
+static void co_node_account(void *context, struct request *request, struct reply *reply)
+{
+	co_account_server_handle(((struct node *)context)->account_server, request, reply);
+}
+
+static co_handler_function *const storage_handlers[] = {
+	[NODE_OBJECT] = co_node_object,
+	[NODE_CONTAINER] = co_node_container,
+	[NODE_ACCOUNT] = co_node_account,
+};
+
+static void register_addresses(struct node *node)
+{
+	for (enum node_role role = NODE_OBJECT; role < NODE_ROLE_COUNT; role++) {
+		const struct text_list *binds = node_binds(node->settings, role);
+		for (size_t i = 0; has_role(node, role) && i < binds->count; i++) {
+			char ip[46];
+			int port;
+			if (socket_address_parse(binds->items[i], ip, &port))
+				continue;
+			if (strcmp(ip, "0.0.0.0") == 0 || strcmp(ip, "::") == 0)
+				register_everywhere(role, port, storage_handlers[role], node);
+			else
+				register_at(role, ip, port, storage_handlers[role], node);
+		}
+	}
+}
+
+/* ---- what servers ask of the rings ---- */
+
+static bool ring_has(struct ring *ring, const char *ip, int port)
+{
+	for (size_t i = 0; i < ring_device_count(ring); i++) {
+		const struct ring_device *device = ring_device_at(ring, i);
+		if (!device)
+			continue;
+		if ((device->port == port && strcmp(device->ip, ip) == 0) ||
+			(device->replication_port == port && strcmp(device->replication_ip, ip) == 0))
+			return true;
+	}
+	return false;
+}
+
+static bool is_peer(struct node *node, enum ring_kind kind, const char *ip, int port)
+{
+	struct ring *ring = ring_store_get(node->rings, kind, 0);
+	if (!ring)
+		return false;
+	bool found = ring_has(ring, ip, port);
+	ring_unref(ring);
+	return found;
+}
+
+static bool is_container_peer(void *context, enum backend_service service, const char *ip, int port)
+{
+	if (service != BACKEND_CONTAINER)
+		return false;
+	return backend_is_local(service, ip, port) || is_peer(context, RING_CONTAINER, ip, port);
+}
+
+static bool is_account_peer(void *context, const char *ip, int port)
+{
+	return backend_is_local(BACKEND_ACCOUNT, ip, port) || is_peer(context, RING_ACCOUNT, ip, port);
+}
+
+/*
+ * The primaries of a name. The ring's texts outlive the call: the store holds the ring until node_refresh(), which runs
+ * on the same loop as those who ask.
+ */
+static size_t primaries_of(struct node *node, enum ring_kind kind, struct slice account, struct slice container,
+	const struct ring_device *ret_devices[RING_REPLICAS_MAX], uint32_t *ret_partition)
+{
+	struct ring *ring = ring_store_get(node->rings, kind, 0);
+	if (!ring)
+		return 0;
+	unsigned char hash[16];
+	hash_path(&node->hash, account, container, SLICE_NONE, hash);
+	*ret_partition = ring_partition(ring, hash);
+	size_t count = ring_primaries(ring, *ret_partition, ret_devices);
+	ring_unref(ring);
+	return count;
+}
+
+static size_t account_nodes(void *context, struct slice account, struct account_node *ret_nodes, size_t max,
+	uint32_t *ret_partition)
+{
+	const struct ring_device *devices[RING_REPLICAS_MAX];
+	size_t count = primaries_of(context, RING_ACCOUNT, account, SLICE_NONE, devices, ret_partition);
+	for (size_t i = 0; i < count && i < max; i++)
+		ret_nodes[i] = (struct account_node){devices[i]->ip, devices[i]->port, devices[i]->device};
+	return count < max ? count : max;
+}
+
+static size_t container_nodes(void *context, struct slice account, struct slice container, size_t max,
+	struct object_updater_node *ret_nodes, uint32_t *ret_partition)
+{
+	const struct ring_device *devices[RING_REPLICAS_MAX];
+	size_t count = primaries_of(context, RING_CONTAINER, account, container, devices, ret_partition);
+	for (size_t i = 0; i < count && i < max; i++)
+		ret_nodes[i] = (struct object_updater_node){
+			.ip = devices[i]->ip, .port = devices[i]->port, .device = devices[i]->device};
+	return count < max ? count : max;
+}
+
+/* ---- the servers ---- */
+
+static void make_policies(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	size_t count = settings->policy_count;
+	node->proxy_policies = xcalloc(count, sizeof(*node->proxy_policies));
+	node->server_policy_items = xcalloc(count, sizeof(*node->server_policy_items));
+	node->policy_indexes = xcalloc(count, sizeof(*node->policy_indexes));
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_settings *policy = &settings->policies[i];
+		char *aliases = xstrdup("");
+		for (size_t j = 0; j < policy->aliases.count; j++) {
+			char *longer = xasprintf("%s%s%s", aliases, j ? ", " : "", policy->aliases.items[j]);
+			free(aliases);
+			aliases = longer;
+		}
+		node->proxy_policies[i] = (struct proxy_policy){.index = policy->index,
+			.name = policy->name,
+			.aliases = aliases,
+			.is_default = policy->is_default,
+			.is_deprecated = policy->deprecated};
+		node->server_policy_items[i] =
+			(struct server_policy){(uint16_t)policy->index, policy->name};
+		node->policy_indexes[i] = (uint16_t)policy->index;
+		if (policy->is_default)
+			node->server_policies.default_index = (uint16_t)policy->index;
+	}
+	node->server_policies.items = node->server_policy_items;
+	node->server_policies.count = count;
+}
+
+static void make_object_server(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	node->allowed_headers = terminated(&settings->object.allowed_headers);
+	struct object_server_options options = object_server_options_default;
+	options.devices = node->devices;
+	options.hash_path = node->hash;
+	options.constraints = &settings->constraints;
+	options.allowed_headers = node->allowed_headers;
+	options.policies = node->policy_indexes;
+	options.policy_count = settings->policy_count;
+	options.container_update_timeout_ms = (uint64_t)settings->object.container_update_timeout_ms;
+	options.container_timeouts.connect_ms = (uint64_t)settings->object.conn_timeout_ms;
+	options.container_timeouts.node_ms = (uint64_t)settings->object.node_timeout_ms;
+	options.upload_timeout_ms = (uint64_t)settings->object.max_upload_time_ms;
+	options.peer_allowed = is_container_peer;
+	options.context = node;
+	node->object_server = object_server_new(&options);
+}
+
+static void make_container_server(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	struct container_server_options options = {
+		.devices = node->devices,
+		.hash_path = &node->hash,
+		.constraints = &settings->constraints,
+		.policies = &node->server_policies,
+		.account_timeouts = {(uint64_t)settings->container.conn_timeout_ms,
+			(uint64_t)settings->container.node_timeout_ms},
+		.account_nodes = account_nodes,
+		.peer_allowed = is_account_peer,
+		.argument = node,
+	};
+	node->container_server = container_server_new(&options);
+}
+
+static void make_account_server(struct node *node)
+{
+	struct account_server_options options = {
+		.devices = node->devices,
+		.hash_path = &node->hash,
+		.constraints = &node->settings->constraints,
+		.policies = &node->server_policies,
+	};
+	node->account_server = account_server_new(&options);
+}
+
+static struct proxy_options proxy_options(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	node->origins = terminated(&settings->proxy.cors_allow_origin);
+	node->exposed = terminated(&settings->proxy.cors_expose_headers);
+	node->whitelist = terminated(&settings->proxy.max_containers_whitelist);
+	return (struct proxy_options){
+		.rings = node->rings,
+		.hash = node->hash,
+		.constraints = settings->constraints,
+		.timeouts = {(uint64_t)settings->proxy.conn_timeout_ms, (uint64_t)settings->proxy.node_timeout_ms},
+		.post_quorum_ms = (uint64_t)settings->proxy.post_quorum_timeout_ms,
+		.client_timeout_ms = (uint64_t)settings->http.client_timeout_ms,
+		.request_nodes = (size_t)settings->proxy.request_node_count.count,
+		.request_nodes_per_replica = settings->proxy.request_node_count.per_replica,
+		.error_suppression_interval_ms = (uint64_t)settings->proxy.error_suppression_interval_ms,
+		.error_suppression_limit = (unsigned)settings->proxy.error_suppression_limit,
+		.recheck_account_ms = (uint64_t)settings->proxy.recheck_account_existence_ms,
+		.recheck_container_ms = (uint64_t)settings->proxy.recheck_container_existence_ms,
+		.account_autocreate = settings->proxy.account_autocreate,
+		.allow_account_management = settings->proxy.allow_account_management,
+		.allow_open_expired = settings->proxy.allow_open_expired,
+		.max_containers_per_account = settings->proxy.max_containers_per_account,
+		.max_containers_whitelist = node->whitelist,
+		.cors_allow_origin = node->origins,
+		.cors_expose_headers = node->exposed,
+		.strict_cors_mode = settings->proxy.strict_cors_mode,
+		.trans_id_suffix = settings->proxy.trans_id_suffix,
+		.disable_path = settings->proxy.disable_path,
+		.expose_info = settings->proxy.expose_info,
+		.policies = node->proxy_policies,
+		.policy_count = settings->policy_count,
+		.version = SWIFTLET_VERSION,
+		.account_acls = true,
+	};
+}
+
+static int make_proxy(struct node *node, char **ret_error)
+{
+	struct proxy_options options = proxy_options(node);
+	node->proxy = proxy_new(&options);
+	int error = auth_new(node->settings, &node->auth, ret_error);
+	if (error)
+		return error;
+	auth_use_account_acl(node->auth, co_proxy_account_acl);
+	struct filter filters[] = {
+		filter_gatekeeper(node->proxy),
+		filter_healthcheck(node->proxy),
+		filter_proxy_logging(node->proxy),
+		filter_listing_formats(node->proxy),
+		filter_auth(node->auth),
+		filter_copy(node->proxy),
+	};
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+		proxy_add_filter(node->proxy, &filters[i]);
+	return 0;
+}
+
+int node_new(const struct settings *settings, struct node **ret_node, char **ret_error)
+{
+	struct node *node = xcalloc(1, sizeof(*node));
+	node->settings = settings;
+	node->hash.prefix = slice_from(settings->swiftlet.hash_path_prefix);
+	node->hash.suffix = slice_from(settings->swiftlet.hash_path_suffix);
+	make_policies(node);
+	int error = ring_store_open(settings->swiftlet.rings, &node->rings, ret_error);
+	if (!error) {
+		register_addresses(node);
+		bool storage = has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) ||
+			has_role(node, NODE_ACCOUNT);
+		error = storage ? open_devices(node, ret_error) : 0;
+	}
+	if (!error && has_role(node, NODE_OBJECT))
+		make_object_server(node);
+	if (!error && has_role(node, NODE_CONTAINER))
+		make_container_server(node);
+	if (!error && has_role(node, NODE_ACCOUNT))
+		make_account_server(node);
+	if (!error && has_role(node, NODE_PROXY))
+		error = make_proxy(node, ret_error);
+	if (error) {
+		node_free(node);
+		return error;
+	}
+	*ret_node = node;
+	return 0;
+}
+
+void node_free(struct node *node)
+{
+	if (!node)
+		return;
+	for (size_t i = 0; i < node->updater_count; i++)
+		object_updater_free(node->updaters[i]);
+	device_set_close(node->devices);
+	object_server_free(node->object_server);
+	container_server_free(node->container_server);
+	account_server_free(node->account_server);
+	proxy_free(node->proxy);
+	auth_free(node->auth);
+	ring_store_free(node->rings);
+	for (size_t i = 0; i < node->settings->policy_count; i++)
+		free((char *)node->proxy_policies[i].aliases);
+	free(node->proxy_policies);
+	free(node->server_policy_items);
+	free(node->policy_indexes);
+	free(node->allowed_headers);
+	free(node->origins);
+	free(node->exposed);
+	free(node->whitelist);
+	free(node);
+}
+
+co_handler_function *node_handler(struct node *node, enum node_role role, void **ret_context)
+{
+	if (!has_role(node, role))
+		return NULL;
+	*ret_context = role == NODE_PROXY ? (void *)node->proxy : (void *)node;
+	return role == NODE_PROXY ? co_proxy_handle : storage_handlers[role];
+}
+
+/* ---- background ---- */
+
+static void start_updaters(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	for (size_t i = 0; i < device_set_count(node->devices); i++) {
+		struct object_updater_options options = {
+			.device = device_set_at(node->devices, i),
+			.board = object_server_board(node->object_server),
+			.container_nodes = container_nodes,
+			.context = node,
+			.timeouts = {(uint64_t)settings->object.conn_timeout_ms,
+				(uint64_t)settings->object.node_timeout_ms},
+			.interval_ms = (uint64_t)settings->object.update_interval_ms,
+			.retry_ms = UPDATER_RETRY_MS,
+			.concurrency = UPDATER_CONCURRENCY,
+		};
+		node->updaters[node->updater_count] = object_updater_new(&options);
+		co_start(co_object_updater_run, node->updaters[node->updater_count]);
+		node->updater_count++;
+	}
+}
+
+static void co_run_container_updater(void *server)
+{
+	co_container_updater_run(server);
+}
+
+void node_start_background(struct node *node)
+{
+	if (node->object_server && node->devices)
+		start_updaters(node);
+	if (node->container_server && node->devices)
+		co_start(co_run_container_updater, node->container_server);
+}
+
+void node_stop_background(struct node *node)
+{
+	for (size_t i = 0; i < node->updater_count; i++)
+		object_updater_stop(node->updaters[i]);
+	if (node->container_server && node->devices)
+		container_updater_stop(node->container_server);
+}
+
+void node_refresh(struct node *node)
+{
+	(void)ring_store_reload(node->rings);
+	if (node->devices)
+		device_set_retry(node->devices);
+}
+
+void node_reload(struct node *node)
+{
+	if (node->auth)
+		auth_reload(node->auth);
+	node_refresh(node);
+}

@@ -1,0 +1,35 @@
+/*
+ * A node: the servers that one process runs, wired together from its settings. Built once at the start; everything in it
+ * lives until the process ends.
+ */
+#ifndef TOOLS_NODE_H
+#define TOOLS_NODE_H
+
+#include <stddef.h>
+
+#include "lib/base/settings.h"
+#include "lib/http/message.h"
+
+struct node;
+
+enum node_role { NODE_PROXY, NODE_OBJECT, NODE_CONTAINER, NODE_ACCOUNT, NODE_ROLE_COUNT };
+
+/* Opens rings and devices, makes the servers of the roles. 0, or a negative errno with a malloc'ed line. */
+int node_new(const struct settings *settings, struct node **ret_node, char **ret_error);
+/* All loops must have ended. NULL is accepted. */
+void node_free(struct node *node);
+
+/* A server's handler; NULL when the process has not got the role. */
+co_handler_function *node_handler(struct node *node, enum node_role role, void **ret_context);
+const struct text_list *node_binds(const struct settings *settings, enum node_role role);
+
+/* Starts the coroutines of the background work on the current loop; stop makes them end. */
+void node_start_background(struct node *node);
+void node_stop_background(struct node *node);
+
+/* Every few seconds: rings that changed, devices that came back. */
+void node_refresh(struct node *node);
+/* SIGHUP: token keys, and what else can change without a restart. */
+void node_reload(struct node *node);
+
+#endif

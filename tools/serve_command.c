@@ -1,0 +1,416 @@
+#include "tools/serve_command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/memory.h"
+#include "lib/base/settings.h"
+#include "lib/co/co.h"
+#include "lib/co/socket.h"
+#include "lib/http/server.h"
+#include "tools/node.h"
+
+/*
+ *	supervisor ──fork──► server: worker threads, each a loop with its own listeners
+ *	     │                  │
+ *	     └── restarts it when it dies by a signal; passes SIGTERM, SIGINT and SIGHUP on
+ */
+
+enum {
+	WORKERS_MAX = 256,
+	REFRESH_MS = 5000,
+	DRAIN_CHECK_MS = 20,
+	RESTART_MS_FIRST = 500,
+	RESTART_MS_MAX = 30000,
+	BACKEND_HEADER_COUNT_MAX = 512, /* servers accept what a proxy adds to a client's headers */
+	EXIT_USAGE = 2,
+};
+
+static const char help[] =
+	"usage: swiftlet serve --config FILE\n"
+	"\n"
+	"Runs the servers (proxy, account, container, object) that FILE names under [swiftlet] roles, in the foreground.\n"
+	"\n"
+	"  -c, --config FILE   the configuration; `swiftlet config sample` prints one with every option explained\n"
+	"  -n, --no-supervisor serve in this very process: no restart after a crash (for debuggers)\n"
+	"  -h, --help          this text\n"
+	"\n"
+	"Signals: SIGTERM and SIGINT stop accepting, let the requests in flight end ([swiftlet] stop_timeout) and exit with 0;\n"
+	"SIGHUP loads token keys and rings again (rings are looked at every few seconds anyway).\n"
+	"Logs go to standard error, one line per event. Exit codes: 0 stopped, 1 cannot serve, 2 wrong options.\n";
+
+/* ---- workers ---- */
+
+struct worker {
+	struct service *service;
+	struct loop *loop;
+	pthread_t thread;
+	size_t index;
+	struct http_server *servers[NODE_ROLE_COUNT];
+	struct loop_message start;
+	struct loop_message stop;
+	atomic_bool stopping;
+};
+
+struct service {
+	const struct settings *settings;
+	struct node *node;
+	struct worker workers[WORKERS_MAX];
+	size_t worker_count;
+	int listeners[WORKERS_MAX][NODE_ROLE_COUNT][16];
+	size_t listener_counts[NODE_ROLE_COUNT];
+	atomic_bool reload;
+};
+
+static void start_servers(struct worker *worker)
+{
+	const struct settings *settings = worker->service->settings;
+	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++) {
+		void *context;
+		co_handler_function *handler = node_handler(worker->service->node, role, &context);
+		if (!handler)
+			continue;
+		bool door = role == NODE_PROXY;
+		struct http_server_options options = {
+			.handler = handler,
+			.context = context,
+			.header_count_max =
+				door ? (size_t)constraints_header_count_max(&settings->constraints)
+				     : BACKEND_HEADER_COUNT_MAX,
+			.requests_max = (size_t)settings->swiftlet.requests_max,
+			.connections_max = (size_t)settings->swiftlet.connections_max,
+			.head_timeout_ms = (uint64_t)settings->http.head_timeout_ms,
+			.client_timeout_ms = (uint64_t)settings->http.client_timeout_ms,
+			.keepalive_timeout_ms = (uint64_t)settings->http.keepalive_timeout_ms,
+			.refused = door ? proxy_refused : NULL,
+		};
+		worker->servers[role] = http_server_new(&options);
+		for (size_t i = 0; i < worker->service->listener_counts[role]; i++)
+			(void)http_server_listen(worker->servers[role],
+				worker->service->listeners[worker->index][role][i]);
+	}
+}
+
+/* Background work and the regular look at rings and devices run on the first loop. */
+static void co_housekeep(void *argument)
+{
+	struct worker *worker = argument;
+	struct service *service = worker->service;
+	uint64_t refresh_at = deadline_after_ms(REFRESH_MS);
+	while (!atomic_load(&worker->stopping)) {
+		co_sleep_ms(200);
+		if (atomic_exchange(&service->reload, false)) {
+			log_info("loading token keys and rings again");
+			node_reload(service->node);
+		}
+		if (loop_now_ms() >= refresh_at) {
+			node_refresh(service->node);
+			refresh_at = deadline_after_ms(REFRESH_MS);
+		}
+	}
+}
+
+static void on_start(struct loop_message *message)
+{
+	struct worker *worker = (struct worker *)((char *)message - offsetof(struct worker, start));
+	start_servers(worker);
+	if (worker->index == 0) {
+		node_start_background(worker->service->node);
+		co_start(co_housekeep, worker);
+	}
+}
+
+static size_t open_connections(const struct worker *worker)
+{
+	size_t count = 0;
+	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++)
+		if (worker->servers[role])
+			count += http_server_connections(worker->servers[role]);
+	return count;
+}
+
+/* Requests in flight end, the background work stops, then the loop does. */
+static void co_drain(void *argument)
+{
+	struct worker *worker = argument;
+	uint64_t deadline = deadline_after_ms((uint64_t)worker->service->settings->swiftlet.stop_timeout_ms);
+	while (open_connections(worker) && loop_now_ms() < deadline)
+		co_sleep_ms(DRAIN_CHECK_MS);
+	if (worker->index == 0)
+		node_stop_background(worker->service->node);
+	/* the one coroutine left is this */
+	while (loop_coroutines(worker->loop) > 1 && loop_now_ms() < deadline)
+		co_sleep_ms(DRAIN_CHECK_MS);
+	backend_pool_release();
+	loop_stop(worker->loop);
+}
+
+static void on_stop(struct loop_message *message)
+{
+	struct worker *worker = (struct worker *)((char *)message - offsetof(struct worker, stop));
+	atomic_store(&worker->stopping, true);
+	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++)
+		if (worker->servers[role])
+			http_server_stop(worker->servers[role]);
+	co_start(co_drain, worker);
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker *worker = argument;
+	worker->start.call = on_start;
+	loop_post(worker->loop, &worker->start);
+	loop_run(worker->loop);
+	return NULL;
+}
+
+/* ---- the server process ---- */
+
+static int listen_role(struct service *service, enum node_role role, char **ret_error)
+{
+	const struct text_list *binds = node_binds(service->settings, role);
+	for (size_t i = 0; i < binds->count && i < 16; i++) {
+		char ip[46];
+		int port;
+		int error = socket_address_parse(binds->items[i], ip, &port);
+		if (!error)
+			error = socket_probe(ip, port);
+		for (size_t w = 0; !error && w < service->worker_count; w++) {
+			int fd = socket_listen(ip, port, (int)service->settings->swiftlet.backlog);
+			service->listeners[w][role][i] = fd;
+			error = fd < 0 ? fd : 0;
+		}
+		if (error) {
+			*ret_error = xasprintf("cannot listen on %s: %s", binds->items[i],
+				error == -EADDRINUSE ? "the port is in use by another process" : strerror(-error));
+			return error;
+		}
+		service->listener_counts[role]++;
+	}
+	return 0;
+}
+
+static size_t worker_count(const struct settings *settings)
+{
+	long count = settings->swiftlet.workers ? (long)settings->swiftlet.workers : sysconf(_SC_NPROCESSORS_ONLN);
+	return count < 1 ? 1 : count > WORKERS_MAX ? WORKERS_MAX : (size_t)count;
+}
+
+/* As many descriptors as the system lets us have. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int start_service(struct service *service, char **ret_error)
+{
+	service->worker_count = worker_count(service->settings);
+	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++) {
+		static const char *const names[] = {"proxy", "object", "container", "account"};
+		if (!settings_has_role(service->settings, names[role]))
+			continue;
+		int error = listen_role(service, role, ret_error);
+		if (error)
+			return error;
+	}
+	int error = node_new(service->settings, &service->node, ret_error);
+	if (error)
+		return error;
+	for (size_t i = 0; i < service->worker_count; i++) {
+		struct worker *worker = &service->workers[i];
+		worker->service = service;
+		worker->index = i;
+		error = loop_new(&worker->loop);
+		if (!error)
+			error = -pthread_create(&worker->thread, NULL, worker_main, worker);
+		if (error) {
+			*ret_error = xasprintf("cannot start a worker: %s", strerror(-error));
+			return error;
+		}
+	}
+	return 0;
+}
+
+static void wait_for_stop(struct service *service, const sigset_t *signals)
+{
+	for (;;) {
+		int number;
+		if (sigwait(signals, &number))
+			continue;
+		if (number != SIGHUP)
+			return;
+		atomic_store(&service->reload, true);
+	}
+}
+
+/* What hangs on a sick disk after the time to stop must not keep the process. */
+static void *end_hard(void *argument)
+{
+	const struct settings *settings = argument;
+	struct timespec pause = {settings->swiftlet.stop_timeout_ms / 1000 + 5, 0};
+	(void)nanosleep(&pause, NULL);
+	log_warning("did not stop in time: exiting with requests in flight");
+	_exit(1);
+}
+
+static void stop_service(struct service *service)
+{
+	log_info("stopping: no new connections, requests in flight end");
+	pthread_t last_resort;
+	if (pthread_create(&last_resort, NULL, end_hard, (void *)service->settings) == 0)
+		(void)pthread_detach(last_resort);
+	for (size_t i = 0; i < service->worker_count; i++) {
+		service->workers[i].stop.call = on_stop;
+		loop_post(service->workers[i].loop, &service->workers[i].stop);
+	}
+	for (size_t i = 0; i < service->worker_count; i++)
+		pthread_join(service->workers[i].thread, NULL);
+}
+
+static int run_server(const struct settings *settings, const sigset_t *signals)
+{
+	static struct service service;
+	service.settings = settings;
+	raise_limits();
+	char *error = NULL;
+	if (start_service(&service, &error)) {
+		(void)fprintf(stderr, "swiftlet: %s\n", error ? error : "cannot start");
+		return 1;
+	}
+	log_info("serving with %zu workers", service.worker_count);
+	wait_for_stop(&service, signals);
+	stop_service(&service);
+	node_free(service.node);
+	log_info("stopped");
+	return 0;
+}
+
+/* ---- the supervisor ---- */
+
+static pid_t start_child(const struct settings *settings, const sigset_t *signals)
+{
+	pid_t parent = getpid();
+	pid_t child = fork();
+	if (child)
+		return child;
+	/* a server without its supervisor would be nobody's */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	_exit(run_server(settings, signals));
+}
+
+static void sleep_ms(long duration_ms)
+{
+	struct timespec pause = {duration_ms / 1000, duration_ms % 1000 * 1000000};
+	(void)nanosleep(&pause, NULL);
+}
+
+static int supervise(const struct settings *settings, const sigset_t *signals)
+{
+	long restart_ms = RESTART_MS_FIRST;
+	bool stopping = false;
+	pid_t child = start_child(settings, signals);
+	time_t started = time(NULL);
+	for (;;) {
+		int number, status;
+		if (sigwait(signals, &number))
+			continue;
+		if (number != SIGCHLD) {
+			stopping |= number != SIGHUP;
+			(void)kill(child, number);
+			continue;
+		}
+		if (waitpid(child, &status, WNOHANG) != child)
+			continue;
+		if (WIFEXITED(status))
+			return WEXITSTATUS(status);
+		log_error("the server died by signal %d", WTERMSIG(status));
+		if (stopping)
+			return 1;
+		if (time(NULL) - started > 60)
+			restart_ms = RESTART_MS_FIRST;
+		sleep_ms(restart_ms);
+		restart_ms = restart_ms * 2 > RESTART_MS_MAX ? RESTART_MS_MAX : restart_ms * 2;
+		log_info("starting it again");
+		child = start_child(settings, signals);
+		started = time(NULL);
+	}
+}
+
+/* ---- the command ---- */
+
+static int usage(const char *message)
+{
+	(void)fprintf(stderr, "swiftlet serve: %s; see swiftlet serve --help\n", message);
+	return EXIT_USAGE;
+}
+
+static sigset_t block_signals(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	return signals;
+}
+
+int serve_command(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"no-supervisor", no_argument, NULL, 'n'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *config = NULL;
+	bool alone = false;
+	optind = 1;
+	opterr = 0;
+	for (int option; (option = getopt_long(argc, argv, "c:nh", options, NULL)) != -1;) {
+		if (option == 'c')
+			config = optarg;
+		else if (option == 'n')
+			alone = true;
+		else if (option == 'h')
+			return fputs(help, stdout) < 0;
+		else
+			return usage("unknown option, or one without its value");
+	}
+	if (!config || optind != argc)
+		return usage(config ? "too many arguments" : "--config FILE is needed");
+	struct settings *settings;
+	char *error = NULL;
+	if (settings_load(config, &settings, &error)) {
+		(void)fprintf(stderr, "swiftlet: %s\n", error);
+		free(error);
+		return 1;
+	}
+	enum log_level level = LOG_LEVEL_INFO;
+	(void)log_level_parse(settings->swiftlet.log_level, &level);
+	log_init("swiftlet", level);
+	sigset_t signals = block_signals();
+	int code = alone ? run_server(settings, &signals) : supervise(settings, &signals);
+	settings_free(settings);
+	return code;
+}
