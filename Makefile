@@ -37,24 +37,28 @@ swiftlet: $(build)/swiftlet
 	@cp -f $< $@
 
 $(build)/swiftlet: $(build)/tools/main.o $(library)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LD $@'
+	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(library): $(filter-out $(build)/tools/main.o,$(objects))
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(build)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC $@'
+	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # llhttp as Debian ships it: the grammar of HTTP/1.1, compiled in its strict mode.
 $(build)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
-	$(CC) $(filter-out -W%,$(CFLAGS)) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
+	@echo '  CC $@'
+	@$(CC) $(filter-out -W%,$(CFLAGS)) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
 
 $(build)/tests/unit/%: tests/unit/%.c $(library)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(LDLIBS)
+	@echo '  LD $@'
+	@$(CC) $(CFLAGS) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(LDLIBS)
 
 .PHONY: unit
 unit: $(unit_tests)

@@ -7,10 +7,10 @@
  * leaves room for fragments. Being one record, replacing a version is one write, and no two versions of a replicated
  * object ever need to be told apart on disk.
  *
- * A small body is a value in DEVICE_BODIES under its body number. A large one is a file: written under a temporary
- * name in incoming/ as "<number>" with a table of block checksums behind the data, fdatasync()ed, named; the commit
- * syncs the directory and writes the record; then the file moves to bodies/hh/hh/<number>. A reader looks in bodies/
- * first, then in incoming/, then in bodies/ once more. The start-up sweep looks at incoming/ alone: a file with a
+ * A small body is a value in DEVICE_BODIES under its body number. A large one is a file: written in incoming/ under its
+ * number, which nothing names yet, with a table of block checksums behind the data, fdatasync()ed; the commit syncs
+ * the directory and writes the record; then the file moves to bodies/hh/hh/<number>. A reader looks in bodies/ first,
+ * then in incoming/, then in bodies/ once more. The start-up sweep looks at incoming/ alone: a file with a
  * record moves on, a file without one is removed. A body that a commit supersedes gets a to-do entry in the same
  * commit, which is removed with the file.
  */
@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/base/arena.h"
 #include "lib/base/slice.h"
@@ -89,17 +90,18 @@ const char *object_header_get(const struct object_header *headers, size_t count,
 /* A body on its way in. */
 struct object_writer;
 
-/* size: what is expected, or -1 when unknown (chunked). 0; -ENOSPC (reserve reached); -EIO. */
+/* size: what is expected, or -1 when unknown (chunked). Does not block. 0; -ENOSPC (reserve reached); -EIO. */
 int object_writer_new(struct device *device, const struct object_key *key, int64_t size,
 	struct object_writer **ret_writer);
 /* True when the next append of `bytes` touches the disk (then call it from a pool thread). */
 bool object_writer_blocks(const struct object_writer *writer, size_t bytes);
-/* 0; -ENOSPC; -EIO. */
+/* 0; -ENOSPC; -EIO. An error sticks. */
 int object_writer_append(struct object_writer *writer, const void *data, size_t bytes);
-/* Closes the body: writes the checksum table, syncs the file, names it. Blocks only for files. 0 or -ENOSPC, -EIO. */
+/* Closes the body: writes the checksum table, syncs the file. Blocks only for files. 0 or -ENOSPC, -EIO. */
 int object_writer_finish(struct object_writer *writer);
 uint64_t object_writer_size(const struct object_writer *writer);
-/* Frees the writer; a body that was not committed by object_put is removed. NULL is accepted. */
+/* Frees the writer, after the commit was done if there was one. A file that was not committed by object_put is removed,
+ * one that was moves from incoming/ to its place: both block (object_writer_blocks(writer, 0) tells). NULL is accepted. */
 void object_writer_free(struct object_writer *writer);
 
 enum { OBJECT_TODOS_MAX = 4 };
@@ -126,7 +128,7 @@ struct object_put {
 	uint64_t ret_old_delete_at;    /* X-Delete-At of the version that this one replaced, 0 = none */
 };
 /* device_change_fn's. object_put: -EEXIST when data or tombstone time >= timestamp (Swift's 409);
- * -EBADMSG when another name is stored under the hash (Swift's 403). */
+ * -EBADMSG when another name is stored under the hash (Swift's 403). A damaged record counts as none. */
 int object_put(struct device_txn *txn, void *put);
 
 struct object_post {
@@ -146,7 +148,8 @@ struct object_post {
 	struct timestamp existing;     /* with -EEXIST */
 	uint64_t ret_old_delete_at;
 };
-/* -ENOENT: absent, deleted (existing = tombstone time) or expired at `timestamp`; -EEXIST: neither newer. */
+/* -ENOENT: absent, deleted (existing = tombstone time) or expired at `timestamp`; -EEXIST: neither newer; -EBADMSG: the
+ * record is damaged. */
 int object_post(struct device_txn *txn, void *post);
 
 struct object_delete {
@@ -162,14 +165,15 @@ struct object_delete {
 	bool tombstone_written;
 };
 /* Writes a tombstone when the data time (0 if none) < timestamp. 0 (look at `previous` for 204 or 404); -EEXIST
- * (409); with check_delete_at -ENOENT (404) and -ESTALE (412) per object-server.md section 6. */
+ * (409); with check_delete_at -ENOENT (404) and -ESTALE (412), as Swift's object server does for X-If-Delete-At. -EBADMSG
+ * when another name is stored under the hash. A damaged record counts as none. */
 int object_delete(struct device_txn *txn, void *delete);
 
 /* ---- to-do entries ---- */
 
 /* A change that removes entry 'U' number (argument: uint64_t *). */
 int object_todo_done(struct device_txn *txn, void *number);
-/* Replaces the value of an entry (a part of the work is done). */
+/* Replaces the value of an entry (a part of the work is done); -ENOENT when it is gone. */
 struct object_todo_update {
 	uint64_t number;
 	struct slice value;
@@ -199,10 +203,12 @@ ssize_t object_body_read_cached(struct object_body *body, uint64_t offset, void 
 void object_body_free(struct object_body *body);
 
 /* Sets a damaged object aside: the body (and the record, as a file beside it) goes to quarantined/<hash>, the record is
- * removed if it still is the one given. Blocking. Returns 0 or a negative error. */
+ * removed if it still is the one given. `record` NULL: object_read answered -EBADMSG, the record itself is the damage.
+ * Blocking. Returns 0 or a negative error. */
 int object_quarantine(struct device *device, const struct object_key *key, const struct object_record *record);
 
-/* Finishes what a crash interrupted: incoming/ and the removals that were promised. Call once after device_open. */
+/* Finishes what a crash interrupted: incoming/ and the removals that were promised. Call once after device_open, before
+ * the first writer. 0 or a negative error. */
 int object_store_recover(struct device *device);
 
 #endif

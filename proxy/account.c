@@ -105,6 +105,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	acl_to_client(&reply->headers);
 	hide_owner_headers(request, reply);
 	headers_set(&reply->headers, "Accept-Ranges", "bytes");
+	headers_remove(&reply->headers, "X-Put-Timestamp");
 }
 
 /* Checks metadata, sends the write to all account servers, forgets what was known. */

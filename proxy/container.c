@@ -127,6 +127,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	hide_owner_headers(request, &reply->headers);
 	policy_to_client(proxy, reply);
 	headers_set(&reply->headers, "Accept-Ranges", "bytes");
+	headers_remove(&reply->headers, "X-Put-Timestamp");
 	if (reply->status / 100 == 2)
 		headers_set(&reply->headers, "X-Container-Sharding",
 			header_is_true(headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root")) ? "True"

@@ -141,16 +141,17 @@ static bool refuse_token(
 	return false;
 }
 
+/* Accounts with a prefix of ours are ours to judge; others only when nobody else has said that they
+ * are theirs. */
 static void accept_anonymous(const struct auth *auth, struct proxy_context *context)
 {
 	const struct reseller_settings *reseller =
 	        authorize_reseller_of(auth->settings, context->account);
-	bool ours = reseller && *reseller->prefix;
-	if (ours || (reseller && context->account.length))
+	co_authorize_function *otherwise = *auth_token_prefix(auth) ? co_auth_deny : co_auth_judge;
+	if (reseller && *reseller->prefix)
 		set_authorize(auth, context, co_auth_judge);
 	else if (!context->co_authorize)
-		set_authorize(
-		        auth, context, *auth_token_prefix(auth) ? co_auth_deny : co_auth_judge);
+		set_authorize(auth, context, otherwise);
 }
 
 static void co_filter_auth_handle(

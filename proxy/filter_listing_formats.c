@@ -10,9 +10,12 @@
  * handed on as `format`, which wins over what the client wrote because the last parameter of a name counts.
  */
 
-static bool is_listing(const struct request *request)
+static bool is_listing(const struct proxy *proxy, const struct request *request)
 {
 	const struct proxy_context *context = proxy_context_of(request);
+	if (!context->version ||
+		!constraints_api_version_valid(&proxy->options.constraints, slice_from(context->version)))
+		return false;
 	return (request->method == METHOD_GET || request->method == METHOD_HEAD) && context->account.data &&
 		!context->object.data;
 }
@@ -47,7 +50,7 @@ static const char *first_bad_value(const struct query *query)
 
 static void handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
-	if (!is_listing(request)) {
+	if (!is_listing(filter->context, request)) {
 		co_filter_next(filter, request, reply);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/buf.h"
 #include "lib/swift/url.h"
 #include "proxy/auth_private.h"
 
@@ -89,19 +90,25 @@ static const char *host_url(const struct auth *auth, const struct request *reque
 	return arena_printf(request->arena, "http://%.*s", SLICE_PRINT(text));
 }
 
+/* The scheme is changed as tempauth does it, whatever the URL is made of. */
 static const char *storage_url(
         const struct auth *auth, const struct request *request, const struct user *user)
 {
 	static const char mark[] = "$HOST";
-	const char *url = user->storage_url;
-	for (const char *found; (found = strstr(url, mark));)
-		url = arena_printf(request->arena, "%.*s%s%s", (int)(found - url), url,
-		        host_url(auth, request), found + strlen(mark));
+	struct buf url = BUF_INIT;
+	const char *rest = user->storage_url;
+	for (const char *found; (found = strstr(rest, mark)); rest = found + strlen(mark)) {
+		buf_append(&url, rest, (size_t)(found - rest));
+		buf_append_text(&url, host_url(auth, request));
+	}
+	buf_append_text(&url, rest);
 	const char *scheme = auth->settings->auth.storage_url_scheme;
-	const char *colon = strchr(url, ':');
-	if (strcmp(scheme, "default") != 0 && colon)
-		url = arena_printf(request->arena, "%s%s", scheme, colon);
-	return url;
+	const char *colon = strchr(url.data, ':');
+	bool changed = strcmp(scheme, "default") != 0 && colon;
+	const char *result = arena_printf(
+	        request->arena, "%s%s", changed ? scheme : "", changed ? colon : url.data);
+	buf_release(&url);
+	return result;
 }
 
 static void grant(const struct auth *auth, const struct request *request, const struct user *user,

@@ -40,7 +40,7 @@ void object_backend_headers(struct request *request, int policy_index, struct he
 	headers_set_format(headers, "X-Backend-Storage-Policy-Index", "%d", policy_index);
 }
 
-bool object_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at)
+bool object_take_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at)
 {
 	char error[CONSTRAINTS_ERROR_BYTES];
 	if (delete_at_check(headers_get(&request->headers, "X-Delete-At"),
@@ -231,7 +231,7 @@ static void co_write(struct proxy *proxy, struct request *request, const struct 
 static void co_post(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	int64_t delete_at;
-	if (!object_delete_at(request, reply, &delete_at) || !check_metadata(proxy, request, "object", reply))
+	if (!object_take_delete_at(request, reply, &delete_at) || !check_metadata(proxy, request, "object", reply))
 		return;
 	co_write(proxy, request, container, delete_at, reply);
 }
@@ -277,7 +277,7 @@ void co_object_handle(struct proxy *proxy, struct request *request, struct reply
 	if (reading)
 		co_get_or_head(proxy, request, container, reply);
 	else if (request->method == METHOD_PUT)
-		co_object_put(proxy, request, container, reply);
+		co_store_object(proxy, request, container, reply);
 	else if (request->method == METHOD_POST)
 		co_post(proxy, request, container, reply);
 	else

@@ -28,8 +28,8 @@ void object_updates_headers(void *updates, size_t index, size_t count, struct he
 void object_backend_headers(struct request *request, int policy_index, struct headers *headers);
 
 /* X-Delete-At of a PUT or POST, from either header: -1 for none. False: 400 is set. */
-bool object_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at);
+bool object_take_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at);
 
-void co_object_put(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply);
+void co_store_object(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply);
 
 #endif

@@ -84,7 +84,7 @@ static bool check_request(struct put_run *run, int64_t *ret_delete_at)
 	char error[CONSTRAINTS_ERROR_BYTES];
 	if (constraints_check_object_name(constraints, proxy_context_of(request)->object, error))
 		return fail(run, 400, arena_strdup(request->arena, error));
-	if (!object_delete_at(request, run->reply, ret_delete_at))
+	if (!object_take_delete_at(request, run->reply, ret_delete_at))
 		return false;
 	if (!utf8_valid(slice_from(headers_get(&request->headers, "Content-Type"))))
 		return fail(run, 400, "Please specify utf8 Content-Type");
@@ -456,7 +456,7 @@ static bool prepare(struct put_run *run)
 	return true;
 }
 
-void co_object_put(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
+void co_store_object(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	struct put_run *run = arena_zalloc(request->arena, sizeof(*run));
 	run->proxy = proxy;

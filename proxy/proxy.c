@@ -1,6 +1,7 @@
 #include "proxy/proxy.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -68,11 +69,14 @@ const struct proxy_policy *proxy_policy_by_index(const struct proxy *proxy, int 
 	return NULL;
 }
 
-void co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json)
+int co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json)
 {
 	const struct info *account = co_account_info(context->proxy, request, context->account);
+	if (account->status / 100 == 5)
+		return -EIO;
 	*ret_json = arena_strdup(
 		request->arena, info_header(account, "X-Account-Sysmeta-Core-Access-Control"));
+	return 0;
 }
 
 static bool has_alias(const char *aliases, const char *name)

@@ -71,11 +71,11 @@ void co_proxy_handle(void *proxy, struct request *request, struct reply *reply);
 void proxy_refused(void *proxy, struct request *request, struct reply *reply);
 
 /*
- * The account's ACL as stored (X-Account-Sysmeta-Core-Access-Control), in the request's arena, or NULL: what the auth
- * filter asks.
+ * The account's ACL as stored (X-Account-Sysmeta-Core-Access-Control), in the request's arena, or NULL when it has none:
+ * what the auth filter asks (a co_account_acl_function). 0, or -EIO when no account server could say.
  */
 struct proxy_context;
-void co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json);
+int co_proxy_account_acl(struct request *request, struct proxy_context *context, char **ret_json);
 
 /* The policy of an index, or NULL. */
 const struct proxy_policy *proxy_policy_by_index(const struct proxy *proxy, int index);

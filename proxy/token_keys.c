@@ -145,7 +145,7 @@ static int read_file(const char *path, char *text, size_t *ret_length)
 int token_keys_load(const char *path, struct token_keys **ret_keys, char **ret_error)
 {
 	char *text = xmalloc(FILE_BYTES_MAX);
-	size_t length;
+	size_t length = 0;
 	int error = read_file(path, text, &length);
 	if (error)
 		*ret_error = xasprintf("%s: %s", path, strerror(-error));

@@ -43,7 +43,6 @@ struct node {
 	struct proxy_policy *proxy_policies;
 	struct server_policy *server_policy_items;
 	struct server_policies server_policies;
-	uint16_t *policy_indexes;
 	const char **allowed_headers;
 	const char **origins;
 	const char **exposed;
@@ -316,8 +315,8 @@ static size_t account_nodes(void *context, struct slice account, struct account_
 	return count < max ? count : max;
 }
 
-static size_t container_nodes(void *context, struct slice account, struct slice container, size_t max,
-	struct object_updater_node *ret_nodes, uint32_t *ret_partition)
+static size_t container_nodes(void *context, struct slice account, struct slice container,
+	struct object_updater_node *ret_nodes, size_t max, uint32_t *ret_partition)
 {
 	const struct ring_device *devices[RING_REPLICAS_MAX];
 	size_t count = primaries_of(context, RING_CONTAINER, account, container, devices, ret_partition);
@@ -335,7 +334,6 @@ static void make_policies(struct node *node)
 	size_t count = settings->policy_count;
 	node->proxy_policies = xcalloc(count, sizeof(*node->proxy_policies));
 	node->server_policy_items = xcalloc(count, sizeof(*node->server_policy_items));
-	node->policy_indexes = xcalloc(count, sizeof(*node->policy_indexes));
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_settings *policy = &settings->policies[i];
 		char *aliases = xstrdup("");
@@ -351,7 +349,6 @@ static void make_policies(struct node *node)
 			.is_deprecated = policy->deprecated};
 		node->server_policy_items[i] =
 			(struct server_policy){(uint16_t)policy->index, policy->name};
-		node->policy_indexes[i] = (uint16_t)policy->index;
 		if (policy->is_default)
 			node->server_policies.default_index = (uint16_t)policy->index;
 	}
@@ -365,17 +362,16 @@ static void make_object_server(struct node *node)
 	node->allowed_headers = terminated(&settings->object.allowed_headers);
 	struct object_server_options options = object_server_options_default;
 	options.devices = node->devices;
-	options.hash_path = node->hash;
+	options.hash_path = &node->hash;
 	options.constraints = &settings->constraints;
 	options.allowed_headers = node->allowed_headers;
-	options.policies = node->policy_indexes;
-	options.policy_count = settings->policy_count;
+	options.policies = &node->server_policies;
 	options.container_update_timeout_ms = (uint64_t)settings->object.container_update_timeout_ms;
 	options.container_timeouts.connect_ms = (uint64_t)settings->object.conn_timeout_ms;
 	options.container_timeouts.node_ms = (uint64_t)settings->object.node_timeout_ms;
 	options.upload_timeout_ms = (uint64_t)settings->object.max_upload_time_ms;
 	options.peer_allowed = is_container_peer;
-	options.context = node;
+	options.argument = node;
 	node->object_server = object_server_new(&options);
 }
 
@@ -448,10 +444,9 @@ static int make_proxy(struct node *node, char **ret_error)
 {
 	struct proxy_options options = proxy_options(node);
 	node->proxy = proxy_new(&options);
-	int error = auth_new(node->settings, &node->auth, ret_error);
+	int error = auth_new(node->settings, co_proxy_account_acl, &node->auth, ret_error);
 	if (error)
 		return error;
-	auth_use_account_acl(node->auth, co_proxy_account_acl);
 	struct filter filters[] = {
 		filter_gatekeeper(node->proxy),
 		filter_healthcheck(node->proxy),
@@ -512,7 +507,6 @@ void node_free(struct node *node)
 		free((char *)node->proxy_policies[i].aliases);
 	free(node->proxy_policies);
 	free(node->server_policy_items);
-	free(node->policy_indexes);
 	free(node->allowed_headers);
 	free(node->origins);
 	free(node->exposed);
@@ -538,7 +532,7 @@ static void start_updaters(struct node *node)
 			.device = device_set_at(node->devices, i),
 			.board = object_server_board(node->object_server),
 			.container_nodes = container_nodes,
-			.context = node,
+			.argument = node,
 			.timeouts = {(uint64_t)settings->object.conn_timeout_ms,
 				(uint64_t)settings->object.node_timeout_ms},
 			.interval_ms = (uint64_t)settings->object.update_interval_ms,
@@ -581,7 +575,9 @@ void node_refresh(struct node *node)
 
 void node_reload(struct node *node)
 {
-	if (node->auth)
-		auth_reload(node->auth);
+	char *error = NULL;
+	if (node->auth && auth_reload(node->auth, &error))
+		log_error("%s; the old token keys stay in use", error);
+	free(error);
 	node_refresh(node);
 }

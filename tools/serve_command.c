@@ -14,12 +14,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/backend/backend.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
 #include "lib/co/co.h"
 #include "lib/co/socket.h"
 #include "lib/http/server.h"
+#include "proxy/proxy.h"
 #include "tools/node.h"
 
 /*

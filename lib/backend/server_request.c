@@ -27,19 +27,23 @@ static const char *text_of(struct arena *arena, struct slice bytes)
 static int refuse_quoted(struct reply *reply, const char *what, struct slice bytes)
 {
 	struct slice quoted = url_encode(reply->arena, bytes, true);
-	const char *text = arena_printf(reply->arena, "Invalid %s: %.*s", what, SLICE_PRINT(quoted));
+	const char *text =
+	        arena_printf(reply->arena, "Invalid %s: %.*s", what, SLICE_PRINT(quoted));
 	return refuse(reply, 400, text_plain, text);
 }
 
-/* validate_device_partition: what could lead out of the folder. A NUL would end the name early for everybody below. */
+/* validate_device_partition: what could lead out of the folder. A NUL would end the name early for
+ * everybody below. */
 static bool is_folder_name(struct slice name)
 {
-	return name.length && !slice_equal(name, SLICE_LITERAL(".")) && !slice_equal(name, SLICE_LITERAL("..")) &&
-		!memchr(name.data, '/', name.length) && !memchr(name.data, '\0', name.length);
+	return name.length && !slice_equal(name, SLICE_LITERAL(".")) &&
+	       !slice_equal(name, SLICE_LITERAL("..")) && !memchr(name.data, '/', name.length) &&
+	       !memchr(name.data, '\0', name.length);
 }
 
-int server_request_parse(struct request *request, struct reply *reply, const struct constraints *constraints,
-	enum server_path_end shortest, enum server_path_end longest, struct server_path *ret_path)
+int server_request_parse(struct request *request, struct reply *reply,
+        const struct constraints *constraints, enum server_path_end shortest,
+        enum server_path_end longest, struct server_path *ret_path)
 {
 	struct slice segments[SERVER_PATH_OBJECT] = {SLICE_NONE};
 	struct slice path = url_decode(request->arena, request->path, false);
@@ -53,14 +57,15 @@ int server_request_parse(struct request *request, struct reply *reply, const str
 	if (!is_folder_name(segments[1]))
 		return refuse_quoted(reply, "partition", segments[1]);
 	char error[CONSTRAINTS_ERROR_BYTES];
-	if (constraints_check_reserved(constraints, segments[2], segments[3], segments[4], error) < 0)
-		return refuse(reply, 400, text_html, arena_strdup(request->arena, error));
+	if (constraints_check_reserved(constraints, segments[2], segments[3], segments[4], error) <
+	        0)
+		return refuse(reply, 400, text_html, arena_strdup(reply->arena, error));
 	*ret_path = (struct server_path){
-		.device = text_of(request->arena, segments[0]),
-		.partition = text_of(request->arena, segments[1]),
-		.account = segments[2],
-		.container = segments[3],
-		.object = segments[4],
+	        .device = text_of(request->arena, segments[0]),
+	        .partition = text_of(request->arena, segments[1]),
+	        .account = segments[2],
+	        .container = segments[3],
+	        .object = segments[4],
 	};
 	return 0;
 }
@@ -70,21 +75,23 @@ int server_request_parse(struct request *request, struct reply *reply, const str
 void server_reply_drive(struct reply *reply, const char *device)
 {
 	const char *text = arena_printf(reply->arena,
-		"<html><h1>Insufficient Storage</h1><p>There was not enough space to save the resource. Drive: "
-		"%s</p></html>",
-		device);
+	        "<html><h1>Insufficient Storage</h1><p>There was not enough space to save the "
+	        "resource. Drive: "
+	        "%s</p></html>",
+	        device);
 	reply_text(reply, 507, text_html, text);
 }
 
-/* The name stands in a page of HTML: only names that a device can have are given back as they are (check_drive). */
+/* The name stands in a page of HTML: only names that a device can have are given back as they are
+ * (check_drive). */
 static const char *printable_device(struct arena *arena, const char *device)
 {
 	struct slice quoted = url_encode(arena, slice_from(device), false);
 	return text_of(arena, quoted);
 }
 
-int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space, struct reply *reply,
-	struct device_entry **ret_entry)
+int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space,
+        struct reply *reply, struct device_entry **ret_entry)
 {
 	struct device_entry *entry = device_set_find(set, path->device);
 	int result = device_entry_enter(entry);
@@ -101,9 +108,11 @@ int server_request_enter(struct device_set *set, const struct server_path *path,
 	return result;
 }
 
-void server_reply_error(struct request *request, struct reply *reply, const char *device, int error, const char *doing)
+void server_reply_error(struct request *request, struct reply *reply, const char *device, int error,
+        const char *doing)
 {
-	log_write(LOG_LEVEL_ERROR, request->transaction_id, "%s on %s: %s", doing, device, strerror(-error));
+	const char *transaction = server_request_transaction(request);
+	log_write(LOG_LEVEL_ERROR, transaction, "%s on %s: %s", doing, device, strerror(-error));
 	if (error == -EIO || error == -ENODEV || error == -EROFS || error == -ENOSPC)
 		server_reply_drive(reply, printable_device(reply->arena, device));
 	else
@@ -112,7 +121,8 @@ void server_reply_error(struct request *request, struct reply *reply, const char
 
 /* ---- headers ---- */
 
-int server_request_timestamp(struct request *request, struct reply *reply, struct timestamp *ret_timestamp)
+int server_request_timestamp(
+        struct request *request, struct reply *reply, struct timestamp *ret_timestamp)
 {
 	const char *text = headers_get(&request->headers, "X-Timestamp");
 	if (!text)
@@ -134,6 +144,13 @@ int server_request_policy(const struct request *request, int *ret_policy)
 		return -EINVAL;
 	*ret_policy = (int)strtol(text, NULL, 10);
 	return 0;
+}
+
+const char *server_request_transaction(const struct request *request)
+{
+	if (*request->transaction_id)
+		return request->transaction_id;
+	return headers_get(&request->headers, "X-Trans-Id");
 }
 
 void server_reply_options(struct reply *reply, const char *allow)

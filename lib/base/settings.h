@@ -1,0 +1,167 @@
+/*
+ * The configuration: everything an operator can set, as plain values. Loaded once from an INI file,
+ * immutable afterwards, so any thread reads it without a lock. lib/base/options.def says for each
+ * member its option, default and meaning; the sample file and the documentation are printed from
+ * the same table.
+ *
+ * Texts are never NULL: an option that is not set is "". Lists that are not set are empty.
+ * Durations are milliseconds. Relative paths in the file are relative to the file's folder; here
+ * they are complete.
+ */
+#ifndef LIB_BASE_SETTINGS_H
+#define LIB_BASE_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/swift/constraints.h"
+
+struct text_list {
+	char **items;
+	size_t count;
+};
+
+/* Room to keep free on a device: whichever was given, the other one is 0. */
+struct reserve {
+	int64_t bytes;
+	double percent; /* 0 to 100 */
+};
+
+/* Nodes to try: `count`, or `count` times the replicas of the ring. */
+struct node_count {
+	int64_t count;
+	bool per_replica;
+};
+
+/* One prefix of accounts, with its "_" ("AUTH_"; "" for the empty prefix). */
+struct reseller_settings {
+	char *prefix;
+	char *require_group; /* "" when none is required */
+};
+
+/* user_<account>_<user> = <key> [group …] [storage_url] */
+struct user_settings {
+	char *account;
+	char *name; /* "account:user", unique */
+	char *key;
+	struct text_list groups; /* as written, ".admin" among them */
+	char *storage_url;       /* with "$HOST" as written; "" for the usual one */
+};
+
+/* [storage-policy:N] */
+struct policy_settings {
+	int index;
+	char *name;
+	struct text_list aliases; /* further names, without `name` */
+	bool is_default;
+	bool deprecated; /* no new containers */
+	char *type;      /* "replication" */
+};
+
+struct settings {
+	struct {
+		struct text_list roles;
+		const char *hash_path_prefix;
+		const char *hash_path_suffix;
+		const char *rings;
+		const char *devices;
+		bool mount_check;
+		struct reserve fallocate_reserve;
+		int64_t workers; /* 0: one for each core */
+		int64_t threads_per_device;
+		int64_t requests_max;
+		int64_t connections_max;
+		int64_t backlog;
+		int64_t stop_timeout_ms;
+		const char *log_level; /* a word that log_level_parse() takes */
+	} swiftlet;
+	struct {
+		int64_t head_timeout_ms;
+		int64_t client_timeout_ms;
+		int64_t keepalive_timeout_ms;
+	} http;
+	struct {
+		struct text_list
+		        bind; /* addresses that socket_address_parse() takes, as all `bind` */
+		int64_t node_timeout_ms;
+		int64_t conn_timeout_ms;
+		int64_t post_quorum_timeout_ms;
+		struct node_count request_node_count;
+		int64_t error_suppression_interval_ms;
+		int64_t error_suppression_limit;
+		int64_t recheck_account_existence_ms;
+		int64_t recheck_container_existence_ms;
+		bool account_autocreate;
+		bool allow_account_management;
+		int64_t max_containers_per_account; /* 0: no limit */
+		struct text_list max_containers_whitelist;
+		struct text_list cors_allow_origin;
+		struct text_list cors_expose_headers;
+		bool strict_cors_mode;
+		bool allow_open_expired;
+		bool expose_info;
+		const char *trans_id_suffix;
+		const char *disable_path; /* "" for none */
+		bool log_headers;
+	} proxy;
+	struct {
+		struct text_list bind;
+		int64_t conn_timeout_ms;
+		int64_t node_timeout_ms;
+		int64_t container_update_timeout_ms;
+		int64_t update_interval_ms;
+		int64_t max_upload_time_ms;
+		struct text_list allowed_headers;
+	} object;
+	struct {
+		struct text_list bind;
+		int64_t conn_timeout_ms;
+		int64_t node_timeout_ms;
+	} container;
+	struct {
+		struct text_list bind;
+	} account;
+	struct {
+		int64_t token_life_ms;
+		const char *token_keys;           /* "" for keys in memory only */
+		struct text_list reseller_prefix; /* as written; see `resellers` */
+		const char *require_group;
+		const char *auth_prefix; /* begins and ends with "/" */
+		const char *storage_url_scheme;
+		bool allow_overrides;
+		struct reseller_settings *resellers; /* at least one; the first is that of tokens */
+		size_t reseller_count;
+		struct user_settings *users;
+		size_t user_count;
+	} auth;
+	struct constraints constraints;
+	struct policy_settings
+	        *policies; /* at least one, by ascending index; exactly one is the default */
+	size_t policy_count;
+};
+
+/*
+ * Reads and checks the file. 0 with settings that the caller frees; or a negative errno with one
+ *malloc'ed line in *ret_error, such as
+ *
+ *	swiftlet.conf:12: [proxy] node_timeout: "abc" is not a duration (e.g. 10, 500ms)
+ *
+ * No line shows a user's key. One thread at a time.
+ */
+int settings_load(const char *path, struct settings **ret_settings, char **ret_error);
+
+/* NULL is accepted. */
+void settings_free(struct settings *settings);
+
+/* Whether this process runs "proxy", "account", "container" or "object". */
+bool settings_has_role(const struct settings *settings, const char *role);
+
+/* The commented sample with every option (etc/swiftlet.conf). */
+void settings_print_sample(FILE *output);
+
+/* The options as tables for docs/configuration.md. */
+void settings_print_markdown(FILE *output);
+
+#endif
