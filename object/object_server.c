@@ -9,25 +9,25 @@
 #include "object/object_server_private.h"
 
 static const char *const allowed_headers_default[] = {
-        "Content-Disposition",
-        "Content-Encoding",
-        "X-Delete-At",
-        "X-Object-Manifest",
-        "X-Static-Large-Object",
-        "Cache-Control",
-        "Content-Language",
-        "Expires",
-        "X-Robots-Tag",
-        NULL,
+	"Content-Disposition",
+	"Content-Encoding",
+	"X-Delete-At",
+	"X-Object-Manifest",
+	"X-Static-Large-Object",
+	"Cache-Control",
+	"Content-Language",
+	"Expires",
+	"X-Robots-Tag",
+	NULL,
 };
 
 const struct object_server_options object_server_options_default = {
-        .constraints = &constraints_default,
-        .allowed_headers = allowed_headers_default,
-        .container_update_timeout_ms = 1000,
-        .container_timeouts = {.connect_ms = 500, .node_ms = 3000},
-        .upload_timeout_ms = 86400 * UINT64_C(1000),
-        .updates_max = 512,
+	.constraints = &constraints_default,
+	.allowed_headers = allowed_headers_default,
+	.container_update_timeout_ms = 1000,
+	.container_timeouts = {.connect_ms = 500, .node_ms = 3000},
+	.upload_timeout_ms = 86400 * UINT64_C(1000),
+	.updates_max = 512,
 };
 
 struct object_server *object_server_new(const struct object_server_options *options)
@@ -36,7 +36,7 @@ struct object_server *object_server_new(const struct object_server_options *opti
 	server->options = *options;
 	server->board = update_board_new();
 	(void)snprintf(server->user_agent, sizeof(server->user_agent), "object-server %ld",
-	        (long)getpid());
+		(long)getpid());
 	return server;
 }
 
@@ -82,7 +82,7 @@ static int parse_policy(struct object_request *r, int *ret_policy)
 	}
 	const char *text = object_request_header(r, "X-Backend-Storage-Policy-Index");
 	reply_text(r->reply, 503, "text/plain",
-	        arena_printf(r->reply->arena, "No policy with index %s", text ? text : "0"));
+		arena_printf(r->reply->arena, "No policy with index %s", text ? text : "0"));
 	return -1;
 }
 
@@ -106,14 +106,14 @@ static int parse(struct object_request *r)
 {
 	int policy = 0;
 	if (server_request_parse(r->request, r->reply, r->server->options.constraints,
-	            SERVER_PATH_OBJECT, SERVER_PATH_OBJECT, &r->path))
+		    SERVER_PATH_OBJECT, SERVER_PATH_OBJECT, &r->path))
 		return -1;
 	if (parse_policy(r, &policy))
 		return -1;
 	r->name = full_name(r->request->arena, &r->path);
 	r->key.policy = (uint16_t)policy;
 	hash_path(r->server->options.hash_path, r->path.account, r->path.container, r->path.object,
-	        r->key.hash);
+		r->key.hash);
 	r->replication = object_request_is_true(r, "X-Backend-Replication");
 	/* GET and HEAD may do without */
 	bool reads = r->request->method == METHOD_GET || r->request->method == METHOD_HEAD;
@@ -122,6 +122,14 @@ static int parse(struct object_request *r)
 		return 0;
 	}
 	return server_request_timestamp(r->request, r->reply, &r->timestamp);
+}
+
+/* The proxy's id goes into every line of the log, where nobody has set it before. */
+static void take_transaction(struct request *request)
+{
+	const char *id = headers_get(&request->headers, "X-Trans-Id");
+	if (id && !request->transaction_id[0])
+		(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", id);
 }
 
 static void (*verb_of(enum method method))(struct object_request *)
@@ -145,12 +153,13 @@ void co_object_server_handle(void *context, struct request *request, struct repl
 {
 	struct object_server *server = context;
 	struct object_request r = {
-	        .server = server, .arena = request->arena, .request = request, .reply = reply};
+		.server = server, .arena = request->arena, .request = request, .reply = reply};
+	take_transaction(request);
 	bool replicates = request->method == METHOD_REPLICATE || request->method == METHOD_SSYNC;
 	void (*verb)(struct object_request *) = verb_of(request->method);
 	if (request->method == METHOD_OPTIONS) {
 		server_reply_options(
-		        reply, "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, SSYNC");
+			reply, "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, SSYNC");
 	} else if (replicates && server->options.co_replicate) {
 		server->options.co_replicate(server->options.replicate_context, request, reply);
 	} else if (!verb) {

@@ -8,7 +8,7 @@
  * (object/updater.h).
  *
  * Files: object_server.c dispatches; server_put.c, server_get.c, server_post.c and server_delete.c
- * are the verbs; server_request.c what they share, server_metadata.c which headers are kept,
+ * are the verbs; server_common.c what they share, server_metadata.c which headers are kept,
  * server_promise.c the updates, server_stream.c the body of a reply, server_mime.c the parts of a
  * PUT with footers.
  */
@@ -27,20 +27,20 @@ struct object_server_options {
 	struct device_set *devices;
 	const struct hash_path_config *hash_path;
 	const struct constraints *constraints;
-	const char *const *allowed_headers;     /* NULL-terminated: stored beside metadata; Swift's
-	                                           option of that name */
+	const char *const *allowed_headers;	/* NULL-terminated: stored beside metadata; Swift's
+						   option of that name */
 	const struct server_policies *policies; /* that this server knows; NULL: policy 0 alone */
 	uint64_t container_update_timeout_ms; /* how long a reply waits for the updates it caused */
 	struct backend_timeouts container_timeouts; /* conn_timeout and node_timeout of updates */
-	uint64_t upload_timeout_ms;                 /* max_upload_time: of a whole body */
+	uint64_t upload_timeout_ms;		    /* max_upload_time: of a whole body */
 	size_t updates_max; /* being sent at once; more are left to the updater */
 	/*
 	 * Whether updates may go to that server: hosts come from headers, which may have been
 	 * forged. Others are left to the updater, which asks its ring alone. NULL: all are allowed.
 	 */
 	bool (*peer_allowed)(
-	        void *argument, enum backend_service service, const char *ip, int port);
-	void *argument;                    /* of peer_allowed */
+		void *argument, enum backend_service service, const char *ip, int port);
+	void *argument;			   /* of peer_allowed */
 	co_handler_function *co_replicate; /* answers REPLICATE and SSYNC; NULL: 405 */
 	void *replicate_context;
 };

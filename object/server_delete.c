@@ -19,7 +19,7 @@ static int check_condition(struct delete *delete)
 		return 0;
 	if (timestamp_parse(slice_from(text), &time)) {
 		reply_text(r->reply, 400, "text/html; charset=UTF-8",
-		        "Bad X-If-Delete-At header value");
+			"Bad X-If-Delete-At header value");
 		return -1;
 	}
 	delete->store.check_delete_at = true;
@@ -50,11 +50,11 @@ static int co_commit(struct delete *delete)
 	(void)object_promise_row(r, &delete->promises, UPDATE_DELETE);
 	object_promises_encode(&delete->promises, r->arena, &store->todos);
 	struct object_change change = {
-	        .request = r,
-	        .change = object_delete,
-	        .argument = store,
-	        .todos = &store->todos,
-	        .old_delete_at = old_delete_at,
+		.request = r,
+		.change = object_delete,
+		.argument = store,
+		.todos = &store->todos,
+		.old_delete_at = old_delete_at,
 	};
 	return co_object_change(&change);
 }
@@ -73,7 +73,7 @@ static void reply_previous(struct delete *delete, int status, const struct objec
 	object_reply_timestamp(r, "X-Backend-Timestamp", time);
 	const char *type = view ? view->content_type : "";
 	headers_set(
-	        &r->reply->headers, "X-Backend-Content-Type", arena_strdup(r->reply->arena, type));
+		&r->reply->headers, "X-Backend-Content-Type", arena_strdup(r->reply->arena, type));
 }
 
 static void reply_conditional(struct delete *delete, int error)
@@ -85,7 +85,7 @@ static void reply_conditional(struct delete *delete, int error)
 		object_reply_time(r, 409, NULL);
 	else
 		reply_text(r->reply, 412, "text/html; charset=UTF-8",
-		        "X-If-Delete-At and X-Delete-At do not match");
+			"X-If-Delete-At and X-Delete-At do not match");
 }
 
 static void make_reply(struct delete *delete, int error)

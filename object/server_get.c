@@ -53,7 +53,7 @@ static const char *metadata_value(const struct get *get, const char *name)
 		return get->view.content_type;
 	/* always there, and never of use as an ETag */
 	if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "X-Timestamp") == 0 ||
-	        strcasecmp(name, "name") == 0)
+		strcasecmp(name, "name") == 0)
 		return "";
 	return object_header_get(get->view.headers, get->view.header_count, name);
 }
@@ -79,10 +79,10 @@ static int condition(const struct get *get)
 	const struct object_request *r = get->request;
 	const char *etag = first_value(get, object_request_header(r, "X-Backend-Etag-Is-At"));
 	return conditional_evaluate(object_request_header(r, "If-Match"),
-	        object_request_header(r, "If-None-Match"),
-	        object_request_header(r, "If-Modified-Since"),
-	        object_request_header(r, "If-Unmodified-Since"), etag ? etag : get->record.etag,
-	        timestamp_ceil_seconds(get->view.timestamp));
+		object_request_header(r, "If-None-Match"),
+		object_request_header(r, "If-Modified-Since"),
+		object_request_header(r, "If-Unmodified-Since"), etag ? etag : get->record.etag,
+		timestamp_ceil_seconds(get->view.timestamp));
 }
 
 /* Nothing to be seen: deleted, expired, or never there (`time` NULL). */
@@ -90,7 +90,7 @@ static void reply_missing(struct object_request *r, const struct timestamp *time
 {
 	object_reply_time(r, 404, time);
 	if (conditional_evaluate(
-	            object_request_header(r, "If-Match"), NULL, NULL, NULL, NULL, -1) == 412)
+		    object_request_header(r, "If-Match"), NULL, NULL, NULL, NULL, -1) == 412)
 		reply_empty(r->reply, 412);
 }
 
@@ -130,17 +130,17 @@ static void plan_parts(struct get *get, struct plan *plan)
 	for (size_t i = 0; i < get->range_count; i++) {
 		const struct byte_range *range = &get->ranges[i];
 		plan_text(plan,
-		        arena_printf(arena,
-		                "%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes "
-		                "%llu-%llu/%llu\r\n\r\n",
-		                i ? "\r\n" : "", boundary, get->view.content_type,
-		                (unsigned long long)range->first, (unsigned long long)range->last,
-		                (unsigned long long)get->record.size));
+			arena_printf(arena,
+				"%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes "
+				"%llu-%llu/%llu\r\n\r\n",
+				i ? "\r\n" : "", boundary, get->view.content_type,
+				(unsigned long long)range->first, (unsigned long long)range->last,
+				(unsigned long long)get->record.size));
 		plan_range(plan, range->first, range->last - range->first + 1);
 	}
 	plan_text(plan, arena_printf(arena, "\r\n--%s--", boundary));
 	headers_set_format(&get->request->reply->headers, "Content-Type",
-	        "multipart/byteranges;boundary=%s", boundary);
+		"multipart/byteranges;boundary=%s", boundary);
 }
 
 static struct plan make_plan(struct get *get)
@@ -152,7 +152,7 @@ static struct plan make_plan(struct get *get)
 		plan_parts(get, &plan);
 	else if (get->range_count == 1)
 		plan_range(&plan, get->ranges[0].first,
-		        get->ranges[0].last - get->ranges[0].first + 1);
+			get->ranges[0].last - get->ranges[0].first + 1);
 	else if (get->record.size > 0)
 		plan_range(&plan, 0, get->record.size);
 	return plan;
@@ -168,7 +168,7 @@ static enum range_result find_ranges(struct get *get)
 	if (first_value(get, ignore))
 		return RANGE_NONE;
 	enum range_result result = range_evaluate(object_request_header(r, "Range"),
-	        get->record.size, get->ranges, &get->range_count);
+		get->record.size, get->ranges, &get->range_count);
 	if (result != RANGE_OK)
 		get->range_count = 0;
 	return result;
@@ -180,7 +180,7 @@ static void reply_unsatisfiable(struct get *get)
 	reply_status(reply, 416);
 	set_headers(get);
 	headers_set_format(&reply->headers, "Content-Range", "bytes */%llu",
-	        (unsigned long long)get->record.size);
+		(unsigned long long)get->record.size);
 }
 
 /* 0: the reply streams the body; or why it cannot be had (co_object_stream_new). */
@@ -191,15 +191,15 @@ static int co_reply_body(struct get *get)
 	struct body *body = NULL;
 	if (plan.count > 0) {
 		int error = co_object_stream_new(
-		        get->request, &get->record, plan.segments, plan.count, &body);
+			get->request, &get->record, plan.segments, plan.count, &body);
 		if (error)
 			return error;
 	}
 	if (get->range_count == 1)
 		headers_set_format(&reply->headers, "Content-Range", "bytes %llu-%llu/%llu",
-		        (unsigned long long)get->ranges[0].first,
-		        (unsigned long long)get->ranges[0].last,
-		        (unsigned long long)get->record.size);
+			(unsigned long long)get->ranges[0].first,
+			(unsigned long long)get->ranges[0].last,
+			(unsigned long long)get->record.size);
 	reply->status = get->range_count ? 206 : 200;
 	reply->body = body;
 	reply->content_length = plan.bytes;
@@ -224,7 +224,7 @@ static int co_reply_object(struct get *get)
 	if (r->request->method == METHOD_GET)
 		return co_reply_body(get);
 	headers_set_format(
-	        &r->reply->headers, "Content-Length", "%llu", (unsigned long long)get->record.size);
+		&r->reply->headers, "Content-Length", "%llu", (unsigned long long)get->record.size);
 	return 0;
 }
 

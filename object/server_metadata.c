@@ -79,7 +79,7 @@ void object_headers_put(struct object_header_list *list, const char *name, const
 }
 
 void object_headers_collect(const struct object_request *r, const struct headers *from,
-        unsigned kinds, struct object_header_list *list)
+	unsigned kinds, struct object_header_list *list)
 {
 	const char *replicated = NULL;
 	if (kinds & OBJECT_REPLICATED)
@@ -87,9 +87,9 @@ void object_headers_collect(const struct object_request *r, const struct headers
 	for (size_t i = 0; i < from->count; i++) {
 		const struct header *header = &from->items[i];
 		if (((kinds & OBJECT_META) && is_meta(header->name)) ||
-		        ((kinds & OBJECT_SYSMETA) && object_header_is_sysmeta(header->name)) ||
-		        ((kinds & OBJECT_ALLOWED) && is_allowed(r->server, header->name)) ||
-		        words_contain(replicated, header->name))
+			((kinds & OBJECT_SYSMETA) && object_header_is_sysmeta(header->name)) ||
+			((kinds & OBJECT_ALLOWED) && is_allowed(r->server, header->name)) ||
+			words_contain(replicated, header->name))
 			object_headers_put(list, header->name, header->value);
 	}
 }
@@ -102,7 +102,7 @@ int object_request_check_metadata(struct object_request *r)
 		pairs[i] = (struct header_pair){headers->items[i].name, headers->items[i].value};
 	char error[CONSTRAINTS_ERROR_BYTES];
 	if (!constraints_check_metadata(
-	            r->server->options.constraints, "object", pairs, headers->count, error))
+		    r->server->options.constraints, "object", pairs, headers->count, error))
 		return 0;
 	reply_text(r->reply, 400, "text/plain", arena_strdup(r->reply->arena, error));
 	return -1;

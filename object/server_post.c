@@ -32,8 +32,8 @@ static int check_delete_at(struct post *post)
 		return refuse(post, "Non-integer X-Delete-At");
 	uint64_t now = r->timestamp.raw;
 	bool past = post->delete_at < 0 ||
-	            ((uint64_t)post->delete_at < TIMESTAMP_RAW_MAX / TIMESTAMP_RAW_PER_SECOND &&
-	                    (uint64_t)post->delete_at * TIMESTAMP_RAW_PER_SECOND < now);
+		    ((uint64_t)post->delete_at < TIMESTAMP_RAW_MAX / TIMESTAMP_RAW_PER_SECOND &&
+			    (uint64_t)post->delete_at * TIMESTAMP_RAW_PER_SECOND < now);
 	return past && post->delete_at ? refuse(post, "X-Delete-At in past") : 0;
 }
 
@@ -62,7 +62,7 @@ static void set_time(struct headers *headers, const char *name, struct timestamp
 
 /* The newest type; swift_bytes stays what the PUT said, whatever type a POST gave. */
 static const char *row_content_type(
-        struct arena *arena, const struct object_record *record, const struct object_view *view)
+	struct arena *arena, const struct object_record *record, const struct object_view *view)
 {
 	if (timestamp_compare(view->content_type_time, record->data_time) == 0)
 		return view->content_type;
@@ -74,7 +74,7 @@ static const char *row_content_type(
 }
 
 static void fill_row(struct object_update *row, const struct object_record *record,
-        const struct object_view *view)
+	const struct object_view *view)
 {
 	struct headers *headers = &row->headers;
 	struct headers stored;
@@ -96,7 +96,7 @@ static void fill_row(struct object_update *row, const struct object_record *reco
 
 /* In the committer's thread: nothing but the request's own arena is touched. */
 static void make_todos(
-        const struct object_record *record, struct object_todos *todos, void *argument)
+	const struct object_record *record, struct object_todos *todos, void *argument)
 {
 	struct post *post = argument;
 	struct object_view view;
@@ -146,12 +146,12 @@ static int co_commit(struct post *post)
 	store->argument = post;
 	store->arena = r->arena;
 	struct object_change change = {
-	        .request = r,
-	        .change = object_post,
-	        .argument = store,
-	        .todos = &store->todos,
-	        .old_delete_at = old_delete_at,
-	        .new_delete_at = post->delete_at,
+		.request = r,
+		.change = object_post,
+		.argument = store,
+		.todos = &store->todos,
+		.old_delete_at = old_delete_at,
+		.new_delete_at = post->delete_at,
 	};
 	int error = co_object_change(&change);
 	if (error == -ENOENT)
@@ -170,11 +170,11 @@ static void reply_accepted(struct object_request *r, const struct object_record 
 	object_view(record, r->arena, &view);
 	reply_status(r->reply, 202);
 	headers_set(
-	        headers, "X-Backend-Content-Type", arena_strdup(headers->arena, view.content_type));
+		headers, "X-Backend-Content-Type", arena_strdup(headers->arena, view.content_type));
 	for (size_t i = 0; i < view.header_count; i++)
 		if (object_header_is_sysmeta(view.headers[i].name))
 			headers_add(headers, arena_strdup(headers->arena, view.headers[i].name),
-			        arena_strdup(headers->arena, view.headers[i].value));
+				arena_strdup(headers->arena, view.headers[i].value));
 }
 
 static void co_post(struct post *post)
@@ -186,7 +186,7 @@ static void co_post(struct post *post)
 		return;
 	post->headers.arena = r->arena;
 	object_headers_collect(r, &r->request->headers,
-	        OBJECT_META | OBJECT_ALLOWED | OBJECT_REPLICATED, &post->headers);
+		OBJECT_META | OBJECT_ALLOWED | OBJECT_REPLICATED, &post->headers);
 	post->row = object_promise_row(r, &post->promises, UPDATE_PUT);
 	post->queue = object_promise_queue(r, &post->promises, post->delete_at);
 	if (co_commit(post))

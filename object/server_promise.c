@@ -19,7 +19,7 @@
 
 enum {
 	QUEUE_DIVISOR_SECONDS = 86400, /* expiring_objects_container_divisor */
-	QUEUE_CONTAINERS = 100,        /* task containers for each divisor */
+	QUEUE_CONTAINERS = 100,	       /* task containers for each divisor */
 	REFUSED_LOG_INTERVAL_MS = 60000,
 };
 
@@ -34,7 +34,7 @@ static const char *time_text(struct arena *arena, struct timestamp time)
 
 /* Headers that every update has. `arena` may be another than the request's. */
 static void update_start(const struct object_request *r, struct arena *arena,
-        enum update_operation operation, struct object_update *update)
+	enum update_operation operation, struct object_update *update)
 {
 	object_update_init(update, arena);
 	update->operation = operation;
@@ -43,11 +43,11 @@ static void update_start(const struct object_request *r, struct arena *arena,
 	headers_set(&update->headers, "X-Timestamp", time_text(arena, r->timestamp));
 	headers_set(&update->headers, "X-Trans-Id", transaction ? transaction : "-");
 	headers_set_format(&update->headers, "Referer", "%s http://%s%.*s", r->request->method_text,
-	        host ? host : "localhost", SLICE_PRINT(r->request->path));
+		host ? host : "localhost", SLICE_PRINT(r->request->path));
 }
 
 static struct object_promise *promise_new(
-        struct object_request *r, struct object_promises *promises, enum update_operation operation)
+	struct object_request *r, struct object_promises *promises, enum update_operation operation)
 {
 	struct object_promise *promise = arena_zalloc(r->arena, sizeof(*promise));
 	update_start(r, r->arena, operation, &promise->update);
@@ -81,7 +81,7 @@ static bool parse_host(struct arena *arena, const char *host, struct update_targ
 	const char *colon = strrchr(host, ':');
 	int64_t port;
 	if (!colon || number_parse_integer(slice_from(colon + 1), &port) || port < 1 ||
-	        port > 65535)
+		port > 65535)
 		return false;
 	struct slice ip = slice_of(host, (size_t)(colon - host));
 	if (ip.length > 2 && ip.data[0] == '[' && ip.data[ip.length - 1] == ']')
@@ -100,30 +100,30 @@ static void log_refused(const struct object_request *r, const struct update_targ
 		return;
 	if (atomic_compare_exchange_strong(&r->server->refused_ms, &last, now ? now : 1))
 		log_write(LOG_LEVEL_WARNING, r->request->transaction_id,
-		        "no update is sent to %s:%d, named by a request: not a container server of "
-		        "the ring",
-		        target->ip, target->port);
+			"no update is sent to %s:%d, named by a request: not a container server of "
+			"the ring",
+			target->ip, target->port);
 }
 
 static bool is_allowed(const struct object_request *r, const struct update_target *target)
 {
 	const struct object_server_options *options = &r->server->options;
 	if (!options->peer_allowed || options->peer_allowed(options->argument, BACKEND_CONTAINER,
-	                                      target->ip, target->port))
+					      target->ip, target->port))
 		return true;
 	log_refused(r, target);
 	return false;
 }
 
 static void promise_targets(struct object_request *r, struct object_promise *promise,
-        const char *hosts, const char *devices, const char *partition)
+	const char *hosts, const char *devices, const char *partition)
 {
 	while (*hosts || *devices) {
 		struct update_target target = {.partition = partition};
 		const char *host = next_item(r->arena, &hosts);
 		target.device = next_item(r->arena, &devices);
 		if (promise->target_count == UPDATE_TARGETS_MAX || !*target.device ||
-		        !parse_host(r->arena, host, &target) || !is_allowed(r, &target))
+			!parse_host(r->arena, host, &target) || !is_allowed(r, &target))
 			promise->incomplete = true;
 		else
 			promise->targets[promise->target_count++] = target;
@@ -151,12 +151,12 @@ static void take_shard(const struct object_request *r, struct object_update *upd
 		update->shard = slice_of(text + 1, path.length);
 	else
 		log_write(LOG_LEVEL_ERROR, r->request->transaction_id,
-		        "the shard for a container update is not \"account/container\": the root "
-		        "gets it");
+			"the shard for a container update is not \"account/container\": the root "
+			"gets it");
 }
 
 struct object_update *object_promise_row(
-        struct object_request *r, struct object_promises *promises, enum update_operation operation)
+	struct object_request *r, struct object_promises *promises, enum update_operation operation)
 {
 	const char *hosts = object_request_header(r, "X-Container-Host");
 	const char *devices = object_request_header(r, "X-Container-Device");
@@ -167,8 +167,8 @@ struct object_update *object_promise_row(
 	devices = devices ? devices : "";
 	if (count_items(hosts) != count_items(devices)) {
 		log_write(LOG_LEVEL_ERROR, r->request->transaction_id,
-		        "no container update: the request names different numbers of hosts and "
-		        "devices");
+			"no container update: the request names different numbers of hosts and "
+			"devices");
 		return NULL;
 	}
 	struct object_promise *promise = promise_new(r, promises, operation);
@@ -183,7 +183,7 @@ struct object_update *object_promise_row(
 }
 
 static void override_from(
-        struct object_update *update, const struct headers *headers, const char *prefix)
+	struct object_update *update, const struct headers *headers, const char *prefix)
 {
 	for (size_t i = 0; headers && i < headers->count; i++) {
 		const char *name = headers->items[i].name;
@@ -192,16 +192,16 @@ static void override_from(
 		char *title = arena_printf(update->arena, "X-%s", name + strlen(prefix));
 		header_title_case(title);
 		headers_set(&update->headers, title,
-		        arena_strdup(update->arena, headers->items[i].value));
+			arena_strdup(update->arena, headers->items[i].value));
 	}
 }
 
 void object_update_override(
-        struct object_update *update, const struct headers *headers, const struct headers *footers)
+	struct object_update *update, const struct headers *headers, const struct headers *footers)
 {
 	/* Later ones win: Swift's _check_container_override. */
 	static const char *const prefixes[] = {"X-Backend-Container-Update-Override-",
-	        "X-Object-Sysmeta-Container-Update-Override-"};
+		"X-Object-Sysmeta-Container-Update-Override-"};
 	for (size_t i = 0; i < 2; i++) {
 		override_from(update, headers, prefixes[i]);
 		override_from(update, footers, prefixes[i]);
@@ -212,14 +212,14 @@ void object_update_override(
 
 /* Names account, container and object of the entry for an object that expires at `delete_at`. */
 static void queue_entry_name(
-        const struct object_request *r, int64_t delete_at, struct object_update *update)
+	const struct object_request *r, int64_t delete_at, struct object_update *update)
 {
 	unsigned remainder = 0;
 	for (size_t i = 0; i < HASH_PATH_BYTES; i++)
 		remainder = (remainder * 256 + r->key.hash[i]) % QUEUE_CONTAINERS;
 	char text[DELETE_AT_TEXT_BYTES];
 	delete_at_format(
-	        delete_at / QUEUE_DIVISOR_SECONDS * QUEUE_DIVISOR_SECONDS - remainder, text);
+		delete_at / QUEUE_DIVISOR_SECONDS * QUEUE_DIVISOR_SECONDS - remainder, text);
 	update->policy = 0;
 	update->account = QUEUE_ACCOUNT;
 	update->container = slice_from(arena_strdup(update->arena, text));
@@ -233,7 +233,7 @@ static void queue_entry_name(
 }
 
 struct object_update *object_promise_queue(
-        struct object_request *r, struct object_promises *promises, int64_t delete_at)
+	struct object_request *r, struct object_promises *promises, int64_t delete_at)
 {
 	const char *hosts = object_request_header(r, "X-Delete-At-Host");
 	const char *devices = object_request_header(r, "X-Delete-At-Device");
@@ -256,20 +256,20 @@ struct object_update *object_promise_queue(
 }
 
 void object_promise_queue_fill(
-        struct object_update *update, uint64_t size, struct timestamp data_time)
+	struct object_update *update, uint64_t size, struct timestamp data_time)
 {
 	struct headers *headers = &update->headers;
 	headers_set(headers, "X-Size", "0");
 	headers_set(headers, "X-Etag", MD5_OF_NOTHING);
 	headers_set_format(headers, "X-Content-Type", "text/plain;swift_expirer_bytes=%llu",
-	        (unsigned long long)size);
+		(unsigned long long)size);
 	headers_set(headers, "X-Content-Type-Timestamp", time_text(update->arena, data_time));
 }
 
 /* ---- the commit ---- */
 
 void object_promises_encode(
-        const struct object_promises *promises, struct arena *arena, struct object_todos *todos)
+	const struct object_promises *promises, struct arena *arena, struct object_todos *todos)
 {
 	for (size_t i = 0; i < promises->count; i++) {
 		struct buf value = BUF_INIT;
@@ -295,7 +295,7 @@ static void add_todo(struct device_txn *txn, struct slice value)
  * promise is made inside of the commit; it is left to the updater, as in Swift.
  */
 static void promise_queue_removal(
-        struct device_txn *txn, const struct object_request *r, int64_t delete_at)
+	struct device_txn *txn, const struct object_request *r, int64_t delete_at)
 {
 	struct arena *arena = arena_new();
 	struct object_update update;
@@ -324,7 +324,7 @@ static int change_run(struct device_txn *txn, void *argument)
 	int64_t old = change->old_delete_at(change->argument);
 	if (old && old != change->new_delete_at && !r->replication) {
 		const char *clean =
-		        object_request_header(r, "X-Backend-Clean-Expiring-Object-Queue");
+			object_request_header(r, "X-Backend-Clean-Expiring-Object-Queue");
 		change->queue_promised = !clean || header_is_true(clean);
 	}
 	if (change->queue_promised)
@@ -339,7 +339,7 @@ int co_object_change(struct object_change *change)
 	if (error) {
 		for (size_t i = 0; i < change->claimed; i++)
 			update_board_release(
-			        r->server->board, r->entry, change->todos->ret_numbers[i]);
+				r->server->board, r->entry, change->todos->ret_numbers[i]);
 		return error;
 	}
 	if (change->queue_promised)
@@ -374,44 +374,34 @@ static void wait_unref(struct update_wait *wait)
 		free(wait);
 }
 
+/* Left to the updater as it is. */
+static void leave_promise(struct object_server *server, struct device_entry *entry, uint64_t number)
+{
+	update_board_release(server->board, entry, number);
+	update_board_left(server->board, entry);
+}
+
 /* Writes down what the servers answered. */
 static void job_settle(struct update_job *job, const struct update_answer *answers)
 {
-	bool done = !job->incomplete;
-	bool changed = false;
-	const struct update_answer *redirect = NULL;
-	for (size_t i = 0; i < job->target_count; i++) {
-		const struct update_target *target = &job->targets[i];
-		done &= answers[i].confirmed;
-		changed |= answers[i].confirmed;
-		if (answers[i].confirmed)
-			object_update_confirm(
-			        &job->update, target->ip, target->port, target->device);
-		if (answers[i].shard.length &&
-		        (!redirect || timestamp_compare(answers[i].redirect_time,
-		                              redirect->redirect_time) > 0))
-			redirect = &answers[i];
-	}
-	if (redirect)
-		object_update_redirect(&job->update, redirect->shard);
-	if (done)
+	struct update_outcome outcome =
+		update_take_answers(&job->update, job->targets, job->target_count, answers);
+	if (outcome.confirmed && !job->incomplete)
 		update_board_done(job->server->board, job->entry, job->number);
-	else if (changed || redirect)
+	else if (outcome.changed)
 		update_board_replace(job->server->board, job->entry, job->number, &job->update);
 	else
-		update_board_release(job->server->board, job->entry, job->number);
-	if (!done)
-		update_board_left(job->server->board, job->entry);
+		leave_promise(job->server, job->entry, job->number);
 }
 
 static void job_run(void *argument)
 {
 	struct update_job *job = argument;
 	struct update_answer *answers =
-	        arena_alloc(job->arena, job->target_count * sizeof(*answers));
+		arena_alloc(job->arena, job->target_count * sizeof(*answers));
 	const struct update_send_options options = {
-	        .user_agent = job->server->user_agent,
-	        .timeouts = job->server->options.container_timeouts,
+		.user_agent = job->server->user_agent,
+		.timeouts = job->server->options.container_timeouts,
 	};
 	co_update_send(&job->update, job->targets, job->target_count, &options, answers);
 	job_settle(job, answers);
@@ -425,14 +415,14 @@ static void job_run(void *argument)
 static struct update_target *copy_targets(const struct object_promise *promise, struct arena *arena)
 {
 	struct update_target *targets =
-	        arena_alloc(arena, promise->target_count * sizeof(*targets));
+		arena_alloc(arena, promise->target_count * sizeof(*targets));
 	for (size_t i = 0; i < promise->target_count; i++) {
 		const struct update_target *from = &promise->targets[i];
 		targets[i] = (struct update_target){
-		        .ip = arena_strdup(arena, from->ip),
-		        .port = from->port,
-		        .device = arena_strdup(arena, from->device),
-		        .partition = arena_strdup(arena, from->partition),
+			.ip = arena_strdup(arena, from->ip),
+			.port = from->port,
+			.device = arena_strdup(arena, from->device),
+			.partition = arena_strdup(arena, from->partition),
 		};
 	}
 	return targets;
@@ -440,15 +430,15 @@ static struct update_target *copy_targets(const struct object_promise *promise, 
 
 /* The job has its own copy of everything: the request may end before it. */
 static void job_start(struct object_request *r, const struct object_promise *promise,
-        struct slice value, uint64_t number, struct device_entry *entry, struct update_wait *wait)
+	struct slice value, uint64_t number, struct device_entry *entry, struct update_wait *wait)
 {
 	struct arena *arena = arena_new();
 	struct update_job *job = arena_zalloc(arena, sizeof(*job));
 	*job = (struct update_job){.arena = arena,
-	        .server = r->server,
-	        .entry = entry,
-	        .wait = wait,
-	        .number = number};
+		.server = r->server,
+		.entry = entry,
+		.wait = wait,
+		.number = number};
 	if (object_update_decode(value, arena, &job->update))
 		abort(); /* it was encoded a moment ago */
 	job->targets = copy_targets(promise, arena);
@@ -471,7 +461,7 @@ static bool may_send(struct object_server *server, const struct object_promise *
 }
 
 void co_object_promises_keep(struct object_request *r, const struct object_promises *promises,
-        const struct object_todos *todos)
+	const struct object_todos *todos)
 {
 	struct device_entry *entry = r->entry;
 	object_request_leave(r);
@@ -481,12 +471,10 @@ void co_object_promises_keep(struct object_request *r, const struct object_promi
 	wait->references = 1;
 	for (size_t i = 0; i < promises->count; i++) {
 		uint64_t number = todos->ret_numbers[i];
-		if (may_send(r->server, promises->items[i])) {
+		if (may_send(r->server, promises->items[i]))
 			job_start(r, promises->items[i], todos->values[i], number, entry, wait);
-			continue;
-		}
-		update_board_release(r->server->board, entry, number);
-		update_board_left(r->server->board, entry);
+		else
+			leave_promise(r->server, entry, number);
 	}
 	uint64_t deadline = deadline_after_ms(r->server->options.container_update_timeout_ms);
 	while (wait->jobs > 0 && co_signal_wait(&wait->ended, deadline) == 0)

@@ -24,10 +24,10 @@ enum {
 
 struct put {
 	struct object_request *request;
-	int64_t expected;         /* bytes of the body; -1: not known */
-	int64_t delete_at;        /* -1: none */
+	int64_t expected;	  /* bytes of the body; -1: not known */
+	int64_t delete_at;	  /* -1: none */
 	struct mime_parts *parts; /* NULL: the body is the object and nothing else */
-	struct body *body;        /* of the object */
+	struct body *body;	  /* of the object */
 	struct headers footers;
 	struct object_writer *writer;
 	EVP_MD_CTX *md5; /* NULL when the sender tells the MD5 */
@@ -53,8 +53,8 @@ static int check_length(struct put *put)
 	int64_t number;
 	if (encoding && strchr(encoding, ','))
 		return refuse(put, 501,
-		        "Unsupported Transfer-Coding header value specified in Transfer-Encoding "
-		        "header");
+			"Unsupported Transfer-Coding header value specified in Transfer-Encoding "
+			"header");
 	if (encoding && strcasecmp(encoding, "chunked") != 0)
 		return refuse(put, 400, "Invalid Transfer-Encoding header value");
 	if (length && (number_parse_integer(slice_from(length), &number) || number < 0))
@@ -91,8 +91,8 @@ static int check_headers(struct put *put)
 		return refuse(put, 400, arena_strdup(r->reply->arena, error));
 	const char *content_type = object_request_header(r, "Content-Type");
 	if (delete_at_check(object_request_header(r, "X-Delete-At"),
-	            object_request_header(r, "X-Delete-After"), r->timestamp, r->replication,
-	            &put->delete_at, error))
+		    object_request_header(r, "X-Delete-After"), r->timestamp, r->replication,
+		    &put->delete_at, error))
 		return refuse(put, 400, arena_strdup(r->reply->arena, error));
 	if (!content_type || !constraints_text_valid(slice_from(content_type), false))
 		return refuse(put, 400, "Invalid Content-Type");
@@ -118,13 +118,13 @@ static int co_check_existing(struct put *put)
 		object_view(&record, r->arena, &view);
 		const char *if_none_match = object_request_header(r, "If-None-Match");
 		if (if_none_match && !object_is_expired(r, &view) &&
-		        etag_list_matches(if_none_match, record.etag)) {
+			etag_list_matches(if_none_match, record.etag)) {
 			object_reply_time(r, 412, NULL);
 			return -1;
 		}
 	}
 	if (record.kind != OBJECT_ABSENT &&
-	        timestamp_compare(record.data_time, r->timestamp) >= 0) {
+		timestamp_compare(record.data_time, r->timestamp) >= 0) {
 		object_reply_time(r, 409, &record.data_time);
 		return -1;
 	}
@@ -177,18 +177,22 @@ static int open_parts(struct put *put)
 struct append_job {
 	struct object_writer *writer;
 	const struct chunk *chunk;
+	EVP_MD_CTX *md5;
 	int result;
 };
 
+/* Where the piece goes to the disk, its digest leaves the loop along with it. */
 static void append_chunk(void *argument)
 {
 	struct append_job *job = argument;
+	if (job->md5)
+		EVP_DigestUpdate(job->md5, job->chunk->data, job->chunk->length);
 	job->result = object_writer_append(job->writer, job->chunk->data, job->chunk->length);
 }
 
 static int co_append(struct put *put, const struct chunk *chunk)
 {
-	struct append_job job = {put->writer, chunk, 0};
+	struct append_job job = {.writer = put->writer, .chunk = chunk, .md5 = put->md5};
 	if (object_writer_blocks(put->writer, chunk->length))
 		co_offload(put->request->pool, append_chunk, &job);
 	else
@@ -209,15 +213,12 @@ static int co_receive_piece(struct put *put, uint64_t deadline_ms)
 		return 1;
 	int64_t size = (int64_t)(object_writer_size(put->writer) + chunk.length);
 	int64_t size_max = put->request->server->options.constraints->max_file_size;
-	if (loop_now_ms() > deadline_ms) {
+	if (loop_now_ms() > deadline_ms)
 		error = reply_body_error(put, -ETIMEDOUT);
-	} else if (size > size_max) {
+	else if (size > size_max)
 		error = reply_body_error(put, -EFBIG);
-	} else {
-		if (put->md5)
-			EVP_DigestUpdate(put->md5, chunk.data, chunk.length);
+	else
 		error = co_append(put, &chunk);
-	}
 	chunk_release(&chunk);
 	return error;
 }
@@ -236,7 +237,7 @@ static int take_md5(struct put *put)
 		return 0;
 	}
 	log_write(LOG_LEVEL_ERROR, put->request->request->transaction_id,
-	        "a body was fed without the MD5 that its sender promised");
+		"a body was fed without the MD5 that its sender promised");
 	object_reply_time(put->request, 500, NULL);
 	return -1;
 }
@@ -244,12 +245,6 @@ static int take_md5(struct put *put)
 static int co_receive(struct put *put)
 {
 	struct object_request *r = put->request;
-	if (put->parts) {
-		struct headers ignored;
-		int error = co_mime_parts_next(put->parts, &ignored);
-		if (error)
-			return reply_body_error(put, error == -ENOENT ? -EPROTO : error);
-	}
 	int error = object_writer_new(r->device, &r->key, put->expected, &put->writer);
 	if (error) {
 		object_reply_device(r, error, "opening a new object");
@@ -260,6 +255,12 @@ static int co_receive(struct put *put)
 		put->md5 = EVP_MD_CTX_new();
 		if (!put->md5 || !EVP_DigestInit_ex(put->md5, EVP_md5(), NULL))
 			memory_exhausted();
+	}
+	if (put->parts) {
+		struct headers ignored;
+		error = co_mime_parts_next(put->parts, &ignored);
+		if (error)
+			return reply_body_error(put, error == -ENOENT ? -EPROTO : error);
 	}
 	uint64_t deadline_ms = deadline_after_ms(r->server->options.upload_timeout_ms);
 	while (!error)
@@ -311,7 +312,7 @@ static int take_footers(struct put *put, struct slice text)
 			break;
 		}
 		headers_set(&put->footers, arena_strdup(arena, name),
-		        arena_strdup(arena, json_string_value(value)));
+			arena_strdup(arena, json_string_value(value)));
 	}
 	json_decref(footers);
 	return error ? refuse_footers(put, 400, "invalid JSON for footer doc") : 0;
@@ -328,7 +329,7 @@ static int co_read_footers(struct put *put)
 		return refuse_footers(put, 400, "couldn't find footer MIME doc");
 	if (!error)
 		error = co_body_read_all(
-		        mime_parts_body(put->parts), put->request->arena, FOOTER_BYTES_MAX, &text);
+			mime_parts_body(put->parts), put->request->arena, FOOTER_BYTES_MAX, &text);
 	if (error)
 		return reply_body_error(put, error);
 	const char *expected = headers_get(&headers, "Content-MD5");
@@ -340,8 +341,7 @@ static int co_read_footers(struct put *put)
 		return refuse_footers(put, 422, "footer MD5 mismatch");
 	if (take_footers(put, text))
 		return -1;
-	/* so that the connection can be used again; a sender that goes on sending gains nothing by
-	 * it */
+	/* so that the connection can be used again */
 	(void)co_body_drain(put->request->request->body, DRAIN_BYTES_MAX);
 	return 0;
 }
@@ -354,7 +354,7 @@ static int check_etag(struct put *put)
 	if (wanted && *wanted) {
 		etag = normalize_etag(slice_from(wanted));
 		equal = etag.length == strlen(put->etag) &&
-		        strncasecmp(etag.data, put->etag, etag.length) == 0;
+			strncasecmp(etag.data, put->etag, etag.length) == 0;
 	} else {
 		etag = normalize_etag(slice_from(object_request_header(put->request, "ETag")));
 		equal = slice_equal(etag, slice_from(put->etag));
@@ -372,7 +372,7 @@ static void collect_headers(struct put *put)
 	struct object_request *r = put->request;
 	put->headers.arena = r->arena;
 	object_headers_collect(r, &r->request->headers,
-	        OBJECT_META | OBJECT_SYSMETA | OBJECT_ALLOWED | OBJECT_REPLICATED, &put->headers);
+		OBJECT_META | OBJECT_SYSMETA | OBJECT_ALLOWED | OBJECT_REPLICATED, &put->headers);
 	object_headers_collect(r, &put->footers, OBJECT_META | OBJECT_SYSMETA, &put->headers);
 	if (!object_request_header(r, "X-Delete-After"))
 		return;
@@ -406,7 +406,7 @@ static void finish_writer(void *argument)
 
 static int co_finish_writer(struct put *put)
 {
-	struct append_job job = {put->writer, NULL, 0};
+	struct append_job job = {.writer = put->writer};
 	if (object_writer_blocks(put->writer, 0))
 		co_offload(put->request->pool, finish_writer, &job);
 	else
@@ -427,23 +427,23 @@ static int co_commit(struct put *put)
 	struct object_request *r = put->request;
 	collect_headers(put);
 	put->store = (struct object_put){
-	        .key = r->key,
-	        .name = r->name,
-	        .timestamp = r->timestamp,
-	        .writer = put->writer,
-	        .etag = put->etag,
-	        .content_type = object_request_header(r, "Content-Type"),
-	        .headers = put->headers.items,
-	        .header_count = put->headers.count,
+		.key = r->key,
+		.name = r->name,
+		.timestamp = r->timestamp,
+		.writer = put->writer,
+		.etag = put->etag,
+		.content_type = object_request_header(r, "Content-Type"),
+		.headers = put->headers.items,
+		.header_count = put->headers.count,
 	};
 	make_promises(put);
 	struct object_change change = {
-	        .request = r,
-	        .change = object_put,
-	        .argument = &put->store,
-	        .todos = &put->store.todos,
-	        .old_delete_at = old_delete_at,
-	        .new_delete_at = put->delete_at > 0 ? put->delete_at : 0,
+		.request = r,
+		.change = object_put,
+		.argument = &put->store,
+		.todos = &put->store.todos,
+		.old_delete_at = old_delete_at,
+		.new_delete_at = put->delete_at > 0 ? put->delete_at : 0,
 	};
 	int error = co_object_change(&change);
 	if (error == -EEXIST)
@@ -495,7 +495,7 @@ void co_object_put(struct object_request *r)
 	struct put *put = arena_zalloc(r->arena, sizeof(*put));
 	put->request = r;
 	if (check_headers(put) || object_request_enter(r, true) || co_check_existing(put) ||
-	        co_store(put))
+		co_store(put))
 		return;
 	co_object_promises_keep(r, &put->promises, &put->store.todos);
 	reply_empty(r->reply, 201);

@@ -16,7 +16,7 @@ struct object_stream {
 	struct object_body *source;
 	const struct object_segment *segments;
 	size_t count;
-	size_t index;    /* of the segment under way */
+	size_t index;	 /* of the segment under way */
 	uint64_t offset; /* in that segment */
 	struct chunk first;
 	int error;
@@ -37,7 +37,7 @@ static void read_piece(void *argument)
 }
 
 static int co_read(
-        struct object_stream *stream, uint64_t offset, uint64_t bytes, struct chunk *ret_chunk)
+	struct object_stream *stream, uint64_t offset, uint64_t bytes, struct chunk *ret_chunk)
 {
 	struct block *block = block_new();
 	uint64_t to_boundary = BLOCK_BYTES - offset % BLOCK_BYTES;
@@ -69,7 +69,7 @@ static int co_stream_read(struct object_stream *stream, struct chunk *ret_chunk)
 			continue;
 		}
 		int error = co_read(stream, segment->first + stream->offset,
-		        segment->bytes - stream->offset, ret_chunk);
+			segment->bytes - stream->offset, ret_chunk);
 		if (!error)
 			stream->offset += ret_chunk->length;
 		return error;
@@ -80,12 +80,10 @@ static int co_stream_read(struct object_stream *stream, struct chunk *ret_chunk)
 
 static void co_stream_damaged(struct object_stream *stream)
 {
-	struct object_request *r = &stream->request;
 	if (stream->error == -EBADMSG)
-		co_object_quarantine(r, stream->record, "its body is damaged");
-	else if (stream->error == -EIO && device_fail(r->device))
-		log_write(LOG_LEVEL_ERROR, r->request->transaction_id,
-		        "device %s failed: reading an object", r->path.device);
+		co_object_quarantine(&stream->request, stream->record, "its body is damaged");
+	else if (stream->error == -EIO && stream->source)
+		object_device_fail(&stream->request, "reading an object");
 }
 
 static int co_stream_next(struct body *body, struct chunk *ret_chunk)
@@ -125,11 +123,11 @@ static void open_body(void *argument)
 {
 	struct open_job *job = argument;
 	job->result = object_body_open(
-	        job->request->device, &job->request->key, job->record, &job->source);
+		job->request->device, &job->request->key, job->record, &job->source);
 }
 
 static int co_open(struct object_request *r, const struct object_record *record,
-        struct object_body **ret_source)
+	struct object_body **ret_source)
 {
 	struct open_job job = {.request = r, .record = record};
 	job.result = object_body_open_cached(r->device, &r->key, record, &job.source);
@@ -141,17 +139,17 @@ static int co_open(struct object_request *r, const struct object_record *record,
 }
 
 int co_object_stream_new(struct object_request *r, const struct object_record *record,
-        const struct object_segment *segments, size_t count, struct body **ret_body)
+	const struct object_segment *segments, size_t count, struct body **ret_body)
 {
 	static const struct body_operations operations = {
-	        .co_next = co_stream_next, .close = stream_close};
+		.co_next = co_stream_next, .close = stream_close};
 	struct object_stream *stream = arena_zalloc(r->reply->arena, sizeof(*stream));
 	*stream = (struct object_stream){
-	        .body.operations = &operations,
-	        .request = *r,
-	        .record = record,
-	        .segments = segments,
-	        .count = count,
+		.body.operations = &operations,
+		.request = *r,
+		.record = record,
+		.segments = segments,
+		.count = count,
 	};
 	stream->error = co_open(r, record, &stream->source);
 	if (!stream->error)

@@ -44,8 +44,8 @@ struct object_update {
 	struct slice container;
 	struct slice object;
 	struct slice shard; /* "account/container" that gets the row in place of the above; empty:
-	                       none */
-	struct headers headers;        /* of the row's PUT or DELETE, without the policy's */
+			       none */
+	struct headers headers;	       /* of the row's PUT or DELETE, without the policy's */
 	struct update_texts confirmed; /* servers that have it: "ip:port/device" */
 	struct update_texts redirects; /* shards that it was sent to: the next one must be new */
 };
@@ -61,9 +61,9 @@ int object_update_decode(struct slice value, struct arena *arena, struct object_
 
 /* Whether that server has confirmed the update; and noting that it has. */
 bool object_update_is_confirmed(
-        const struct object_update *update, const char *ip, int port, const char *device);
+	const struct object_update *update, const char *ip, int port, const char *device);
 void object_update_confirm(
-        struct object_update *update, const char *ip, int port, const char *device);
+	struct object_update *update, const char *ip, int port, const char *device);
 
 /*
  * The container has moved the row's range to `shard` ("account/container"). Forgets who confirmed;
@@ -74,6 +74,6 @@ void object_update_redirect(struct object_update *update, struct slice shard);
 
 /* Account and container that the update goes to now. */
 void object_update_target(
-        const struct object_update *update, struct slice *ret_account, struct slice *ret_container);
+	const struct object_update *update, struct slice *ret_account, struct slice *ret_container);
 
 #endif

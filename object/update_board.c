@@ -54,7 +54,7 @@ void update_board_free(struct update_board *board)
 /* The place that points, or would point, to the claim. Numbers of a device are handed out one by
  * one. */
 static struct claim **find_claim(
-        struct update_board *board, struct device_entry *entry, uint64_t number)
+	struct update_board *board, struct device_entry *entry, uint64_t number)
 {
 	struct claim **place = &board->buckets[number % BUCKETS];
 	while (*place && ((*place)->number != number || (*place)->entry != entry))
@@ -113,12 +113,14 @@ static void settled(struct device_commit *commit)
 {
 	struct settling *settling = commit->done_argument;
 	update_board_release(settling->board, settling->entry, settling->update.number);
+	if (settling->value.data)
+		update_board_left(settling->board, settling->entry);
 	buf_release(&settling->value);
 	free(settling);
 }
 
 static struct settling *settling_new(
-        struct update_board *board, struct device_entry *entry, uint64_t number)
+	struct update_board *board, struct device_entry *entry, uint64_t number)
 {
 	struct settling *settling = xcalloc(1, sizeof(*settling));
 	settling->board = board;
@@ -151,7 +153,7 @@ void update_board_done(struct update_board *board, struct device_entry *entry, u
 }
 
 void update_board_replace(struct update_board *board, struct device_entry *entry, uint64_t number,
-        const struct object_update *update)
+	const struct object_update *update)
 {
 	struct settling *settling = settling_new(board, entry, number);
 	object_update_encode(update, &settling->value);
@@ -164,7 +166,7 @@ void update_board_replace(struct update_board *board, struct device_entry *entry
 /* ---- watching ---- */
 
 void update_board_watch(struct update_board *board, struct device_entry *entry,
-        void (*left)(void *argument), void *argument)
+	void (*left)(void *argument), void *argument)
 {
 	struct watcher *watcher = xmalloc(sizeof(*watcher));
 	pthread_mutex_lock(&board->lock);

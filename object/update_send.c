@@ -9,28 +9,30 @@
 
 /* "/device/partition/account/container/object", percent-encoded. */
 static struct slice target_path(
-        const struct object_update *update, const struct update_target *target, struct arena *arena)
+	const struct object_update *update, const struct update_target *target, struct arena *arena)
 {
 	struct slice account, container;
 	object_update_target(update, &account, &container);
-	const struct slice segments[] = {slice_from(target->device), slice_from(target->partition),
-	        account, container, update->object};
+	const struct slice segments[] = {
+		slice_from(target->device), slice_from(target->partition), account, container};
 	struct buf path = BUF_INIT;
 	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
 		buf_append_byte(&path, '/');
-		url_encode_append(&path, segments[i], true);
+		url_encode_append(&path, segments[i], false);
 	}
+	buf_append_byte(&path, '/');
+	url_encode_append(&path, update->object, true);
 	struct slice kept = arena_slice(arena, buf_slice(&path));
 	buf_release(&path);
 	return kept;
 }
 
 static void start_leg(struct legs *legs, const struct object_update *update,
-        const struct update_target *target, const struct update_send_options *options)
+	const struct update_target *target, const struct update_send_options *options)
 {
 	enum method method = update->operation == UPDATE_PUT ? METHOD_PUT : METHOD_DELETE;
 	const struct leg_target server = {
-	        BACKEND_CONTAINER, target->ip, target->port, target->device};
+		BACKEND_CONTAINER, target->ip, target->port, target->device};
 	struct leg *leg = leg_new(legs, &server, method, NULL);
 	struct request *request = leg_request(leg);
 	request->path = target_path(update, target, leg_arena(leg));
@@ -48,7 +50,7 @@ static void start_leg(struct legs *legs, const struct object_update *update,
 /* Swift's get_redirect_data: the first two segments of Location's path, and a time that must be
  * one. */
 static void take_redirect(
-        const struct object_update *update, const struct reply *reply, struct update_answer *answer)
+	const struct object_update *update, const struct reply *reply, struct update_answer *answer)
 {
 	const char *location = headers_get(&reply->headers, "Location");
 	const char *time = headers_get(&reply->headers, "X-Backend-Redirect-Timestamp");
@@ -58,7 +60,7 @@ static void take_redirect(
 	struct slice path = slice_from(location);
 	bool quoted = header_is_true(headers_get(&reply->headers, "X-Backend-Location-Is-Quoted"));
 	int error = quoted ? path_split(update->arena, path, 2, 3, true, segments)
-	                   : path_split_decoded(path, 2, 3, true, segments);
+			   : path_split_decoded(path, 2, 3, true, segments);
 	if (error)
 		return;
 	struct buf shard = BUF_INIT;
@@ -80,7 +82,7 @@ static bool all_ended(const struct legs *legs)
 }
 
 void co_update_send(const struct object_update *update, const struct update_target *targets,
-        size_t count, const struct update_send_options *options, struct update_answer *ret_answers)
+	size_t count, const struct update_send_options *options, struct update_answer *ret_answers)
 {
 	assert(count <= UPDATE_TARGETS_MAX);
 	struct legs *legs = legs_new();
@@ -88,7 +90,7 @@ void co_update_send(const struct object_update *update, const struct update_targ
 		start_leg(legs, update, &targets[i], options);
 	/* a server of this process is called without time limits of its own */
 	uint64_t deadline =
-	        deadline_after_ms(options->timeouts.connect_ms + options->timeouts.node_ms);
+		deadline_after_ms(options->timeouts.connect_ms + options->timeouts.node_ms);
 	while (!all_ended(legs) && co_legs_wait(legs, deadline) == 0)
 		continue;
 	for (size_t i = 0; i < count; i++) {
@@ -103,4 +105,28 @@ void co_update_send(const struct object_update *update, const struct update_targ
 			take_redirect(update, reply, &ret_answers[i]);
 	}
 	legs_free(legs);
+}
+
+struct update_outcome update_take_answers(struct object_update *update,
+	const struct update_target *targets, size_t count, const struct update_answer *answers)
+{
+	struct update_outcome outcome = {.confirmed = true};
+	const struct update_answer *redirect = NULL;
+	for (size_t i = 0; i < count; i++) {
+		outcome.confirmed &= answers[i].confirmed;
+		outcome.changed |= answers[i].confirmed;
+		if (answers[i].confirmed)
+			object_update_confirm(
+				update, targets[i].ip, targets[i].port, targets[i].device);
+		if (answers[i].shard.length &&
+			(!redirect || timestamp_compare(answers[i].redirect_time,
+					      redirect->redirect_time) > 0))
+			redirect = &answers[i];
+	}
+	if (redirect) {
+		object_update_redirect(update, redirect->shard);
+		outcome.redirected = true;
+		outcome.changed = true;
+	}
+	return outcome;
 }

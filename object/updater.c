@@ -23,8 +23,8 @@ struct object_updater {
 	struct loop *loop;
 	struct co_signal wake;
 	struct loop_message message; /* asks the loop to raise `wake` */
-	atomic_bool posted;          /* `message` is on its way */
-	atomic_bool left;            /* something failed since the last walk */
+	atomic_bool posted;	     /* `message` is on its way */
+	atomic_bool left;	     /* something failed since the last walk */
 	bool stopping;
 	bool ended;
 	uint64_t first_number; /* entries below are gone */
@@ -36,11 +36,11 @@ struct object_updater {
 };
 
 const struct object_updater_options object_updater_options_default = {
-        .timeouts = {.connect_ms = 500, .node_ms = 10000},
-        .interval_ms = 300000,
-        .retry_ms = 2000,
-        .concurrency = 8,
-        .rate_per_second = 50,
+	.timeouts = {.connect_ms = 500, .node_ms = 10000},
+	.interval_ms = 300000,
+	.retry_ms = 2000,
+	.concurrency = 8,
+	.rate_per_second = 50,
 };
 
 /* ---- waking ---- */
@@ -48,8 +48,8 @@ const struct object_updater_options object_updater_options_default = {
 static void raise_wake(struct loop_message *message)
 {
 	struct object_updater *updater =
-	        (struct object_updater *)((char *)message -
-	                                  offsetof(struct object_updater, message));
+		(struct object_updater *)((char *)message -
+					  offsetof(struct object_updater, message));
 	atomic_store(&updater->posted, false);
 	co_signal_raise(&updater->wake);
 }
@@ -130,97 +130,76 @@ enum outcome {
 };
 
 static size_t find_targets(struct object_updater *updater, const struct object_update *update,
-        struct update_target targets[])
+	struct update_target targets[])
 {
 	struct object_updater_node nodes[UPDATE_TARGETS_MAX];
 	struct slice account, container;
 	uint32_t partition = 0;
 	object_update_target(update, &account, &container);
 	size_t count = updater->options.container_nodes(updater->options.argument, account,
-	        container, nodes, UPDATE_TARGETS_MAX, &partition);
+		container, nodes, UPDATE_TARGETS_MAX, &partition);
 	const char *partition_text = arena_printf(update->arena, "%u", partition);
 	for (size_t i = 0; i < count; i++)
 		targets[i] = (struct update_target){arena_strdup(update->arena, nodes[i].ip),
-		        nodes[i].port, arena_strdup(update->arena, nodes[i].device),
-		        partition_text};
+			nodes[i].port, arena_strdup(update->arena, nodes[i].device),
+			partition_text};
 	return count;
 }
 
 /* Those that have not confirmed yet, to the front. */
 static size_t keep_unconfirmed(
-        const struct object_update *update, struct update_target targets[], size_t count)
+	const struct object_update *update, struct update_target targets[], size_t count)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++)
 		if (!object_update_is_confirmed(
-		            update, targets[i].ip, targets[i].port, targets[i].device))
+			    update, targets[i].ip, targets[i].port, targets[i].device))
 			targets[kept++] = targets[i];
 	return kept;
 }
 
-struct attempt {
-	bool done;       /* every server has it */
-	bool changed;    /* some answered with something that is to be remembered */
-	bool redirected; /* to a shard: worth another attempt at once */
-};
-
-static struct attempt co_send(struct object_updater *updater, struct object_update *update)
+static struct update_outcome co_send(struct object_updater *updater, struct object_update *update)
 {
 	struct update_target targets[UPDATE_TARGETS_MAX];
 	struct update_answer answers[UPDATE_TARGETS_MAX];
 	const struct update_send_options options = {
-	        .user_agent = updater->user_agent,
-	        .accept_redirect = true,
-	        .timeouts = updater->options.timeouts,
+		.user_agent = updater->user_agent,
+		.accept_redirect = true,
+		.timeouts = updater->options.timeouts,
 	};
 	size_t all = find_targets(updater, update, targets);
 	size_t count = keep_unconfirmed(update, targets, all);
 	co_update_send(update, targets, count, &options, answers);
-	/* without a ring nobody can be told */
-	struct attempt attempt = {.done = all > 0};
-	const struct update_answer *redirect = NULL;
-	for (size_t i = 0; i < count; i++) {
-		attempt.done &= answers[i].confirmed;
-		attempt.changed |= answers[i].confirmed;
-		if (answers[i].confirmed)
-			object_update_confirm(
-			        update, targets[i].ip, targets[i].port, targets[i].device);
-		if (answers[i].shard.length &&
-		        (!redirect || timestamp_compare(answers[i].redirect_time,
-		                              redirect->redirect_time) > 0))
-			redirect = &answers[i];
-	}
-	if (redirect)
-		object_update_redirect(update, redirect->shard);
-	attempt.redirected = redirect != NULL;
-	attempt.changed |= attempt.redirected;
-	return attempt;
+	struct update_outcome outcome = update_take_answers(update, targets, count, answers);
+	/* without a ring nobody was told */
+	outcome.confirmed &= all > 0;
+	return outcome;
 }
 
 /* With the entry claimed; gives the claim up. */
 static enum outcome co_deliver(
-        struct object_updater *updater, struct object_update *update, uint64_t number)
+	struct object_updater *updater, struct object_update *update, uint64_t number)
 {
 	struct update_board *board = updater->options.board;
 	struct device_entry *device = updater->options.device;
-	struct attempt attempt = {.redirected = true};
+	struct update_outcome outcome = {.redirected = true};
 	bool changed = false;
-	for (int i = 0; i < SENDS_MAX && attempt.redirected; i++) {
-		attempt = co_send(updater, update);
-		changed |= attempt.changed;
+	for (int i = 0; i < SENDS_MAX && outcome.redirected; i++) {
+		outcome = co_send(updater, update);
+		changed |= outcome.changed;
 	}
-	if (attempt.done)
+	if (outcome.confirmed)
 		update_board_done(board, device, number);
 	else if (changed)
 		update_board_replace(board, device, number, update);
 	else
 		update_board_release(board, device, number);
-	return attempt.done ? OUTCOME_SENT : OUTCOME_LEFT;
+	return outcome.confirmed ? OUTCOME_SENT : OUTCOME_LEFT;
 }
 
 /* Reads the claimed entry as it is now: whoever had it before may have finished it. */
 static enum outcome co_read(struct object_updater *updater, struct arena *arena, uint64_t number,
-        struct object_update *ret_update)
+	struct object_update *ret_update)
 {
 	struct device_entry *device = updater->options.device;
 	struct read_job job = {.arena = arena, .number = number};
@@ -236,7 +215,7 @@ static enum outcome co_read(struct object_updater *updater, struct arena *arena,
 	if (object_update_decode(job.value, arena, ret_update) == 0)
 		return OUTCOME_SENT;
 	log_error("device %s: update %llu cannot be read; it is left as it is",
-	        device_entry_name(device), (unsigned long long)number);
+		device_entry_name(device), (unsigned long long)number);
 	return OUTCOME_LEFT;
 }
 
@@ -367,7 +346,7 @@ void co_object_updater_run(void *argument)
 		if (left) {
 			co_rest(updater, deadline_after_ms(retry_ms), false);
 			retry_ms = retry_ms * 2 < options->interval_ms ? retry_ms * 2
-			                                               : options->interval_ms;
+								       : options->interval_ms;
 			continue;
 		}
 		retry_ms = options->retry_ms;
@@ -388,7 +367,7 @@ struct object_updater *object_updater_new(const struct object_updater_options *o
 	updater->options = *options;
 	updater->message.call = raise_wake;
 	(void)snprintf(updater->user_agent, sizeof(updater->user_agent), "object-updater %ld",
-	        (long)getpid());
+		(long)getpid());
 	return updater;
 }
 
@@ -409,12 +388,12 @@ void object_updater_free(struct object_updater *updater)
 }
 
 void object_updater_counts(
-        const struct object_updater *updater, struct object_updater_counts *ret_counts)
+	const struct object_updater *updater, struct object_updater_counts *ret_counts)
 {
 	*ret_counts = (struct object_updater_counts){
-	        .walks = atomic_load(&updater->walks),
-	        .sent = atomic_load(&updater->sent),
-	        .failed = atomic_load(&updater->failed),
-	        .pending = atomic_load(&updater->pending),
+		.walks = atomic_load(&updater->walks),
+		.sent = atomic_load(&updater->sent),
+		.failed = atomic_load(&updater->failed),
+		.pending = atomic_load(&updater->pending),
 	};
 }

@@ -17,14 +17,14 @@ enum { MIN_PART_HOURS_MAX = 255 }; /* as far as swift-ring-builder counts */
 #define BALANCE_WITHOUT_WEIGHT 999.99
 
 int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error)
+	struct ring_builder **ret_builder, char **ret_error)
 {
 	if (part_power < 0 || part_power > RING_BUILDER_PART_POWER_MAX)
 		return ring_fail(ret_error, EINVAL, "part power %d is not from 0 to %d", part_power,
-		        RING_BUILDER_PART_POWER_MAX);
+			RING_BUILDER_PART_POWER_MAX);
 	if (min_part_hours < 0 || min_part_hours > MIN_PART_HOURS_MAX)
 		return ring_fail(ret_error, EINVAL, "min_part_hours %d is not from 0 to %d",
-		        min_part_hours, MIN_PART_HOURS_MAX);
+			min_part_hours, MIN_PART_HOURS_MAX);
 	struct ring_builder *builder = xcalloc(1, sizeof(*builder));
 	builder->part_power = part_power;
 	builder->min_part_hours = min_part_hours;
@@ -43,11 +43,11 @@ int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, i
 }
 
 int ring_builder_new(int part_power, double replicas, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error)
+	struct ring_builder **ret_builder, char **ret_error)
 {
 	if (!(replicas >= 1 && replicas <= RING_REPLICAS_MAX))
 		return ring_fail(ret_error, EINVAL, "%g replicas are not from 1 to %d", replicas,
-		        RING_REPLICAS_MAX);
+			RING_REPLICAS_MAX);
 	if (part_power < 0 || part_power > RING_BUILDER_PART_POWER_MAX)
 		return builder_make(part_power, 1, 1, min_part_hours, ret_builder, ret_error);
 	/* As Swift: the last row has the fraction of the partitions, rounded down; none is no row.
@@ -63,19 +63,19 @@ int ring_builder_new(int part_power, double replicas, int min_part_hours,
 }
 
 int ring_builder_from_ring(const struct ring *ring, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error)
+	struct ring_builder **ret_builder, char **ret_error)
 {
 	struct ring_builder *builder;
 	if (ring->device_count > RING_BUILDER_DEVICES_MAX)
 		return ring_fail(ret_error, EINVAL, "%zu devices are more than %d",
-		        ring->device_count, RING_BUILDER_DEVICES_MAX);
+			ring->device_count, RING_BUILDER_DEVICES_MAX);
 	int error = builder_make(ring->part_power, ring->row_count, ring->last_row_length,
-	        min_part_hours, &builder, ret_error);
+		min_part_hours, &builder, ret_error);
 	if (error < 0)
 		return error;
 	for (size_t id = 0; id < ring->device_count; id++) {
 		struct ring_device device = {
-		        .id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
+			.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
 		(void)builder_put_device(builder, ring->devices[id] ? ring->devices[id] : &device);
 		if (!ring->devices[id])
 			builder_drop_device(builder, id);
@@ -83,7 +83,7 @@ int ring_builder_from_ring(const struct ring *ring, int min_part_hours,
 	for (uint32_t partition = 0; partition < ring->partition_count; partition++)
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++)
 			builder->slots[(size_t)partition * ring->row_count + row] =
-			        (uint16_t)ring_slot(ring, partition, row);
+				(uint16_t)ring_slot(ring, partition, row);
 	builder->assigned = true;
 	builder->version = ring->version > 0 ? ring->version : 0;
 	builder_count_parts(builder);
@@ -115,14 +115,14 @@ void ring_builder_free(struct ring_builder *builder)
 }
 
 struct builder_device *builder_put_device(
-        struct ring_builder *builder, const struct ring_device *device)
+	struct ring_builder *builder, const struct ring_device *device)
 {
 	size_t id = (size_t)device->id;
 	assert(id <= builder->device_count && id < RING_BUILDER_DEVICES_MAX);
 	if (id == builder->device_count) {
 		builder->device_count++;
 		builder->devices = xrealloc(
-		        builder->devices, builder->device_count * sizeof(builder->devices[0]));
+			builder->devices, builder->device_count * sizeof(builder->devices[0]));
 		builder->devices[id] = NULL;
 	}
 	assert(!builder->devices[id]);
@@ -143,13 +143,13 @@ void builder_drop_device(struct ring_builder *builder, size_t id)
 }
 
 static int check_device(
-        const struct ring_builder *builder, const struct ring_device *device, char **ret_error)
+	const struct ring_builder *builder, const struct ring_device *device, char **ret_error)
 {
 	if (!isfinite(device->weight) || device->weight < 0)
 		return ring_fail(ret_error, EINVAL, "weight %g is not a number of at least 0",
-		        device->weight);
+			device->weight);
 	if (device->port < 1 || device->port > 65535 || device->replication_port < 1 ||
-	        device->replication_port > 65535)
+		device->replication_port > 65535)
 		return ring_fail(ret_error, EINVAL, "a port is not from 1 to 65535");
 	if (device->region < 0 || device->zone < 0)
 		return ring_fail(ret_error, EINVAL, "region and zone are numbers of at least 0");
@@ -160,16 +160,16 @@ static int check_device(
 	for (size_t id = 0; id < builder->device_count; id++) {
 		const struct builder_device *other = builder->devices[id];
 		if (other && !other->removed && other->device.port == device->port &&
-		        strcmp(other->device.ip, device->ip) == 0 &&
-		        strcmp(other->device.device, device->device) == 0)
+			strcmp(other->device.ip, device->ip) == 0 &&
+			strcmp(other->device.device, device->device) == 0)
 			return ring_fail(ret_error, EEXIST, "device %zu already uses %s:%d/%s", id,
-			        device->ip, device->port, device->device);
+				device->ip, device->port, device->device);
 	}
 	return 0;
 }
 
 int ring_builder_add_device(struct ring_builder *builder, const struct ring_device *device,
-        int *ret_id, char **ret_error)
+	int *ret_id, char **ret_error)
 {
 	int error = check_device(builder, device, ret_error);
 	if (error < 0)
@@ -180,7 +180,7 @@ int ring_builder_add_device(struct ring_builder *builder, const struct ring_devi
 		id++;
 	if (id == RING_BUILDER_DEVICES_MAX)
 		return ring_fail(
-		        ret_error, E2BIG, "there are %d devices already", RING_BUILDER_DEVICES_MAX);
+			ret_error, E2BIG, "there are %d devices already", RING_BUILDER_DEVICES_MAX);
 	copy.id = (int)id;
 	(void)builder_put_device(builder, &copy);
 	builder->version++;
@@ -190,7 +190,7 @@ int ring_builder_add_device(struct ring_builder *builder, const struct ring_devi
 
 /* The device with that id, or NULL with a text. */
 static struct builder_device *find_device(
-        const struct ring_builder *builder, int id, char **ret_error)
+	const struct ring_builder *builder, int id, char **ret_error)
 {
 	if (id >= 0 && (size_t)id < builder->device_count && builder->devices[id])
 		return builder->devices[id];
@@ -207,7 +207,7 @@ int ring_builder_set_weight(struct ring_builder *builder, int id, double weight,
 		return ring_fail(ret_error, EINVAL, "device %d is marked for removal", id);
 	if (!isfinite(weight) || weight < 0)
 		return ring_fail(
-		        ret_error, EINVAL, "weight %g is not a number of at least 0", weight);
+			ret_error, EINVAL, "weight %g is not a number of at least 0", weight);
 	device->device.weight = weight;
 	builder->version++;
 	return 0;
@@ -233,12 +233,12 @@ int ring_builder_validate(const struct ring_builder *builder, char **ret_error)
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++) {
 			if (slots[row] >= builder->device_count || !builder->devices[slots[row]])
 				return ring_fail(ret_error, EINVAL,
-				        "partition %u, replica %u has no device", partition, row);
+					"partition %u, replica %u has no device", partition, row);
 			for (uint32_t other = 0; other < row; other++)
 				if (slots[other] == slots[row])
 					return ring_fail(ret_error, EINVAL,
-					        "partition %u has two replicas on device %u",
-					        partition, slots[row]);
+						"partition %u has two replicas on device %u",
+						partition, slots[row]);
 		}
 	}
 	return 0;
@@ -249,7 +249,7 @@ struct ring *ring_builder_ring(const struct ring_builder *builder)
 	if (!builder->assigned)
 		return NULL;
 	struct ring *ring = ring_new(builder->part_power, builder->row_count,
-	        builder->last_row_length, builder->device_count, 2);
+		builder->last_row_length, builder->device_count, 2);
 	ring->version = builder->version;
 	for (size_t id = 0; id < builder->device_count; id++)
 		if (builder->devices[id])
@@ -257,7 +257,7 @@ struct ring *ring_builder_ring(const struct ring_builder *builder)
 	for (uint32_t partition = 0; partition < builder->partition_count; partition++)
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++)
 			ring_put_slot(ring, partition, row,
-			        builder->slots[(size_t)partition * builder->row_count + row]);
+				builder->slots[(size_t)partition * builder->row_count + row]);
 	int error = ring_finish(ring, NULL);
 	assert(error == 0);
 	return ring;
@@ -324,7 +324,7 @@ static double total_weight(const struct ring_builder *builder)
 }
 
 static double balance_of(
-        const struct ring_builder *builder, const struct builder_device *device, double weights)
+	const struct ring_builder *builder, const struct builder_device *device, double weights)
 {
 	if (device->device.weight <= 0)
 		return device->parts ? BALANCE_WITHOUT_WEIGHT : 0;
@@ -335,14 +335,14 @@ static double balance_of(
 double ring_builder_balance(const struct ring_builder *builder, size_t id)
 {
 	return builder->devices[id]
-	               ? balance_of(builder, builder->devices[id], total_weight(builder))
-	               : 0;
+		       ? balance_of(builder, builder->devices[id], total_weight(builder))
+		       : 0;
 }
 
 /* Replicas of the partition beyond what its region, zone, host or device should have, on the level
  * where it is worst. */
 static uint32_t replicas_at_risk(const struct ring_builder *builder, const struct plan *plan,
-        uint32_t partition, uint32_t *tally)
+	uint32_t partition, uint32_t *tally)
 {
 	const uint16_t *slots = &builder->slots[(size_t)partition * builder->row_count];
 	uint32_t replicas = builder_replicas_of(builder, partition), worst = 0;
@@ -350,7 +350,7 @@ static uint32_t replicas_at_risk(const struct ring_builder *builder, const struc
 		uint32_t beyond = 0;
 		for (uint32_t row = 0; row < replicas; row++) {
 			uint32_t node =
-			        slots[row] == BUILDER_SLOT_NONE ? 0 : plan->path[slots[row]][level];
+				slots[row] == BUILDER_SLOT_NONE ? 0 : plan->path[slots[row]][level];
 			if (node && ++tally[node] > plan->nodes[node].ceiling)
 				beyond++;
 		}
@@ -387,7 +387,7 @@ void ring_builder_quality(const struct ring_builder *builder, struct ring_qualit
 		for (size_t other = 0; other < id; other++) {
 			const struct builder_device *before = builder->devices[other];
 			if (!before || before->removed ||
-			        before->device.region != device->device.region)
+				before->device.region != device->device.region)
 				continue;
 			new_region = false;
 			new_zone = new_zone && before->device.zone != device->device.zone;

@@ -58,11 +58,11 @@ enum {
 /* What a rebalance did. */
 struct ring_rebalance {
 	size_t partitions_moved; /* partitions that have a replica in another place than before;
-	                            all, the first time */
+				    all, the first time */
 	size_t replicas_moved;
 	size_t replicas_pending; /* replicas that devices hold above their share and could not give
-	                            away this time */
-	size_t devices_removed;  /* devices marked for removal that are gone now */
+				    away this time */
+	size_t devices_removed;	 /* devices marked for removal that are gone now */
 };
 
 /* How good the assignment is. */
@@ -70,9 +70,9 @@ struct ring_quality {
 	size_t region_count; /* of devices that are not marked for removal */
 	size_t zone_count;
 	size_t device_count;
-	double balance;    /* the largest ring_builder_balance() of a device, sign dropped */
+	double balance;	   /* the largest ring_builder_balance() of a device, sign dropped */
 	double dispersion; /* percentage of replicas in excess of what their region, zone or host
-	                      should have */
+			      should have */
 };
 
 /*
@@ -80,7 +80,7 @@ struct ring_quality {
  * -EINVAL with a text.
  */
 int ring_builder_new(int part_power, double replicas, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error);
+	struct ring_builder **ret_builder, char **ret_error);
 
 /*
  * A builder that goes on from an existing ring: devices and assignment are its own, no partition
@@ -88,7 +88,7 @@ int ring_builder_new(int part_power, double replicas, int min_part_hours,
  * above.
  */
 int ring_builder_from_ring(const struct ring *ring, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error);
+	struct ring_builder **ret_builder, char **ret_error);
 
 /* Frees it with its devices. NULL is accepted. */
 void ring_builder_free(struct ring_builder *builder);
@@ -106,7 +106,7 @@ int ring_builder_save(const struct ring_builder *builder, const char *path);
  * Takes effect at the next rebalance, as do the two calls below.
  */
 int ring_builder_add_device(struct ring_builder *builder, const struct ring_device *device,
-        int *ret_id, char **ret_error);
+	int *ret_id, char **ret_error);
 
 /* Sets a weight of at least 0. Returns 0, -ENOENT (no such device) or -EINVAL (bad weight, marked
  * for removal). */
@@ -122,7 +122,7 @@ int ring_builder_remove_device(struct ring_builder *builder, int id, char **ret_
  * unchanged then.
  */
 int ring_builder_rebalance(struct ring_builder *builder, uint64_t seed, uint32_t now_seconds,
-        struct ring_rebalance *ret_result, char **ret_error);
+	struct ring_rebalance *ret_result, char **ret_error);
 
 /* Checks that every replica has a device and no partition has two on one. Returns 0 or -EINVAL with
  * a text. */

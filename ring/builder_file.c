@@ -52,7 +52,7 @@ static int unpack(json_t *text, const char *name, void *ret_bytes, size_t length
 	const char *characters = json_string_value(text);
 	_cleanup_free_ unsigned char *compressed = xmalloc(text_length / 4 * 3);
 	int compressed_length =
-	        EVP_DecodeBlock(compressed, (const unsigned char *)characters, (int)text_length);
+		EVP_DecodeBlock(compressed, (const unsigned char *)characters, (int)text_length);
 	if (compressed_length < 0)
 		return ring_fail(ret_error, EINVAL, "%s is not base64", name);
 	/* EVP_DecodeBlock counts padding as bytes. */
@@ -60,7 +60,7 @@ static int unpack(json_t *text, const char *name, void *ret_bytes, size_t length
 		compressed_length--;
 	uLongf got = length;
 	if (uncompress(ret_bytes, &got, compressed, (uLong)compressed_length) != Z_OK ||
-	        got != length)
+		got != length)
 		return ring_fail(ret_error, EINVAL, "%s is damaged", name);
 	return 0;
 }
@@ -71,9 +71,9 @@ static json_t *device_to_json(const struct builder_device *device)
 		return json_null();
 	const struct ring_device *d = &device->device;
 	return json_pack("{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:f, s:s, s:b}", "id", d->id,
-	        "device", d->device, "ip", d->ip, "port", d->port, "replication_ip",
-	        d->replication_ip, "replication_port", d->replication_port, "region", d->region,
-	        "zone", d->zone, "weight", d->weight, "meta", d->meta, "removed", device->removed);
+		"device", d->device, "ip", d->ip, "port", d->port, "replication_ip",
+		d->replication_ip, "replication_port", d->replication_port, "region", d->region,
+		"zone", d->zone, "weight", d->weight, "meta", d->meta, "removed", device->removed);
 }
 
 static size_t slots_of_builder(const struct ring_builder *builder)
@@ -105,10 +105,10 @@ int ring_builder_save(const struct ring_builder *builder, const char *path)
 		(void)json_array_append_new(devices, device_to_json(builder->devices[id]));
 	json_t *slots = builder->assigned ? pack_slots(builder) : json_null();
 	_cleanup_json_ json_t *json = json_pack("{s:s, s:i, s:i, s:f, s:i, s:I, s:o, s:o, s:o}",
-	        "format", format_name, "format_version", FORMAT_VERSION, "part_power",
-	        builder->part_power, "replicas", builder->replicas, "min_part_hours",
-	        builder->min_part_hours, "version", (json_int_t)builder->version, "devices",
-	        devices, "assignment", slots, "moved_at", pack_times(builder));
+		"format", format_name, "format_version", FORMAT_VERSION, "part_power",
+		builder->part_power, "replicas", builder->replicas, "min_part_hours",
+		builder->min_part_hours, "version", (json_int_t)builder->version, "devices",
+		devices, "assignment", slots, "moved_at", pack_times(builder));
 	if (!json)
 		return -EINVAL; /* a text that is not UTF-8 */
 	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
@@ -120,7 +120,7 @@ int ring_builder_save(const struct ring_builder *builder, const char *path)
 static int device_from_json(struct ring_builder *builder, json_t *json, size_t id, char **ret_error)
 {
 	struct ring_device device = {
-	        .id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
+		.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
 	int removed = 0, given_id = (int)id;
 	json_error_t where;
 	if (json_is_null(json)) {
@@ -129,11 +129,11 @@ static int device_from_json(struct ring_builder *builder, json_t *json, size_t i
 		return 0;
 	}
 	if (json_unpack_ex(json, &where, 0,
-	            "{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:F, s:s, s:b}", "id", &given_id,
-	            "device", &device.device, "ip", &device.ip, "port", &device.port,
-	            "replication_ip", &device.replication_ip, "replication_port",
-	            &device.replication_port, "region", &device.region, "zone", &device.zone,
-	            "weight", &device.weight, "meta", &device.meta, "removed", &removed) < 0)
+		    "{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:F, s:s, s:b}", "id", &given_id,
+		    "device", &device.device, "ip", &device.ip, "port", &device.port,
+		    "replication_ip", &device.replication_ip, "replication_port",
+		    &device.replication_port, "region", &device.region, "zone", &device.zone,
+		    "weight", &device.weight, "meta", &device.meta, "removed", &removed) < 0)
 		return ring_fail(ret_error, EINVAL, "device %zu: %s", id, where.text);
 	if (given_id != (int)id)
 		return ring_fail(ret_error, EINVAL, "device %zu has the id %d", id, given_id);
@@ -162,19 +162,19 @@ static int slots_from_json(struct ring_builder *builder, json_t *assignment, cha
 	if (json_is_null(assignment))
 		return 0;
 	int error = unpack(assignment, "assignment", builder->slots,
-	        count * sizeof(builder->slots[0]), ret_error);
+		count * sizeof(builder->slots[0]), ret_error);
 	if (error < 0)
 		return error;
 	for (size_t i = 0; i < count; i++) {
 		uint32_t id = builder->slots[i] = be16toh(builder->slots[i]);
 		bool wanted = i % builder->row_count <
-		              builder_replicas_of(builder, (uint32_t)(i / builder->row_count));
+			      builder_replicas_of(builder, (uint32_t)(i / builder->row_count));
 		bool good = wanted ? id < builder->device_count && builder->devices[id]
-		                   : id == BUILDER_SLOT_NONE;
+				   : id == BUILDER_SLOT_NONE;
 		if (!good)
 			return ring_fail(ret_error, EINVAL,
-			        "partition %zu is on device %u, which does not exist",
-			        i / builder->row_count, id);
+				"partition %zu is on device %u, which does not exist",
+				i / builder->row_count, id);
 	}
 	builder->assigned = true;
 	builder_count_parts(builder);
@@ -184,7 +184,7 @@ static int slots_from_json(struct ring_builder *builder, json_t *assignment, cha
 static int times_from_json(struct ring_builder *builder, json_t *moved_at, char **ret_error)
 {
 	int error = unpack(moved_at, "moved_at", builder->moved_at,
-	        builder->partition_count * sizeof(builder->moved_at[0]), ret_error);
+		builder->partition_count * sizeof(builder->moved_at[0]), ret_error);
 	for (uint32_t i = 0; i < builder->partition_count && error == 0; i++)
 		builder->moved_at[i] = be32toh(builder->moved_at[i]);
 	return error;
@@ -200,24 +200,24 @@ static int builder_from_json(json_t *json, struct ring_builder **ret_builder, ch
 	json_error_t where;
 	struct ring_builder *builder;
 	if (json_unpack_ex(json, &where, 0, "{s:s, s:i}", "format", &format, "format_version",
-	            &format_version) < 0 ||
-	        strcmp(format, format_name) != 0)
+		    &format_version) < 0 ||
+		strcmp(format, format_name) != 0)
 		return ring_fail(ret_error, EINVAL, "not a builder file");
 	if (format_version != FORMAT_VERSION)
 		return ring_fail(
-		        ret_error, EINVAL, "builder format %d is not known", format_version);
+			ret_error, EINVAL, "builder format %d is not known", format_version);
 	if (json_unpack_ex(json, &where, 0, "{s:i, s:F, s:i, s:I, s:o, s:o, s:o}", "part_power",
-	            &part_power, "replicas", &replicas, "min_part_hours", &min_part_hours,
-	            "version", &version, "devices", &devices, "assignment", &assignment, "moved_at",
-	            &moved_at) < 0)
+		    &part_power, "replicas", &replicas, "min_part_hours", &min_part_hours,
+		    "version", &version, "devices", &devices, "assignment", &assignment, "moved_at",
+		    &moved_at) < 0)
 		return ring_fail(ret_error, EINVAL, "%s", where.text);
 	int error = ring_builder_new(part_power, replicas, min_part_hours, &builder, ret_error);
 	if (error < 0)
 		return error;
 	builder->version = version;
 	if ((error = devices_from_json(builder, devices, ret_error)) < 0 ||
-	        (error = slots_from_json(builder, assignment, ret_error)) < 0 ||
-	        (error = times_from_json(builder, moved_at, ret_error)) < 0) {
+		(error = slots_from_json(builder, assignment, ret_error)) < 0 ||
+		(error = times_from_json(builder, moved_at, ret_error)) < 0) {
 		ring_builder_free(builder);
 		return error;
 	}
@@ -238,9 +238,9 @@ int ring_builder_load(const char *path, struct ring_builder **ret_builder, char 
 	(void)fclose(file);
 	if (pickle)
 		return ring_fail(ret_error, EINVAL,
-		        "%s: a file of swift-ring-builder, which only that can read; take over its "
-		        "ring.gz instead",
-		        path);
+			"%s: a file of swift-ring-builder, which only that can read; take over its "
+			"ring.gz instead",
+			path);
 	if (!json)
 		return ring_fail(ret_error, EINVAL, "%s: not a builder file: %s", path, where.text);
 	_cleanup_free_ char *why = NULL;

@@ -1,5 +1,6 @@
 /*
- * The builder's own parts: its state, the plan of shares (placement.c) and the moves (rebalance.c).
+ * The builder's own parts: its state, the plan of shares (placement.c) and the moves
+ * towards it (moves.c).
  */
 #ifndef RING_BUILDER_PRIVATE_H
 #define RING_BUILDER_PRIVATE_H
@@ -11,7 +12,7 @@ enum { BUILDER_SLOT_NONE = 0xffff };
 
 struct builder_device {
 	struct ring_device device; /* the texts are malloc'ed */
-	bool removed;   /* marked: loses everything at the next rebalance, then becomes a hole */
+	bool removed;	/* marked: loses everything at the next rebalance, then becomes a hole */
 	uint32_t parts; /* replicas it holds */
 };
 
@@ -21,12 +22,12 @@ struct ring_builder {
 	int min_part_hours;
 	int64_t version;
 	uint32_t partition_count;
-	uint32_t row_count;       /* replicas, rounded up */
+	uint32_t row_count;	  /* replicas, rounded up */
 	uint32_t last_row_length; /* partitions that have a replica in the last row, 1 …
-	                             partition_count */
+				     partition_count */
 	size_t device_count;
 	struct builder_device **devices; /* by id; NULL for holes */
-	bool assigned;                   /* false before the first rebalance: all slots are NONE */
+	bool assigned;			 /* false before the first rebalance: all slots are NONE */
 	uint16_t *slots;    /* [partition * row_count + row] device id or BUILDER_SLOT_NONE */
 	uint32_t *moved_at; /* [partition] seconds since 1970; 0: never */
 };
@@ -50,11 +51,11 @@ void builder_count_parts(struct ring_builder *builder);
 /* A builder with all numbers set and empty tables; shared by the ways to make one. Returns 0 or
  * -EINVAL with a text. */
 int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, int min_part_hours,
-        struct ring_builder **ret_builder, char **ret_error);
+	struct ring_builder **ret_builder, char **ret_error);
 
 /* Puts a copy of `device` at device->id, which must be a hole or the end of the list. */
 struct builder_device *builder_put_device(
-        struct ring_builder *builder, const struct ring_device *device);
+	struct ring_builder *builder, const struct ring_device *device);
 
 /* Frees the device and leaves a hole. Nothing may be assigned to it. */
 void builder_drop_device(struct ring_builder *builder, size_t id);
@@ -98,12 +99,12 @@ struct plan_node {
 	uint32_t parent;
 	uint32_t first_child;
 	uint32_t child_count; /* 0: a device */
-	int device;           /* its id; -1 above the leaves */
-	double share;         /* replicas it should hold, exactly by weight */
-	int64_t quota;        /* the share rounded down or up; those of the children sum up to their
-	                         parent's */
-	int64_t load;         /* replicas it holds now */
-	uint32_t floor;   /* replicas of one partition: quota / partition_count, rounded down … */
+	int device;	      /* its id; -1 above the leaves */
+	double share;	      /* replicas it should hold, exactly by weight */
+	int64_t quota;	      /* the share rounded down or up; those of the children sum up to their
+				 parent's */
+	int64_t load;	      /* replicas it holds now */
+	uint32_t floor;	  /* replicas of one partition: quota / partition_count, rounded down … */
 	uint32_t ceiling; /* … and up */
 };
 
@@ -111,7 +112,7 @@ struct plan {
 	struct plan_node *nodes;
 	uint32_t node_count;
 	uint32_t (*path)[PLAN_LEVELS]; /* by device id: its region, zone, host and leaf; 0 when
-	                                  removed */
+					  removed */
 	size_t device_count;
 };
 

@@ -51,7 +51,7 @@ struct ring_metadata {
 int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 {
 	z_stream inflater = {.next_in = (unsigned char *)(uintptr_t)file.data,
-	        .avail_in = (unsigned)file.length};
+		.avail_in = (unsigned)file.length};
 	if (file.length > FILE_BYTES_MAX)
 		return ring_fail(ret_error, EINVAL, "larger than %zu bytes", FILE_BYTES_MAX);
 	if (inflateInit2(&inflater, MAX_WBITS + 16) != Z_OK)
@@ -69,7 +69,7 @@ int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 
 	if (stream->length > RING_STREAM_BYTES_MAX)
 		return ring_fail(ret_error, EINVAL, "decompresses to more than %zu bytes",
-		        RING_STREAM_BYTES_MAX);
+			RING_STREAM_BYTES_MAX);
 	if (result != Z_STREAM_END)
 		return ring_fail(ret_error, EINVAL, "gzip data is damaged: %s", message);
 	if (rest)
@@ -80,7 +80,7 @@ int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 /* An integer member in [low, high]. Missing members give `fallback`, or an error when that is below
  * `low`. */
 static int get_integer(json_t *object, const char *key, int64_t low, int64_t high, int64_t fallback,
-        int64_t *ret_value, char **ret_error)
+	int64_t *ret_value, char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	int64_t value = member ? json_integer_value(member) : fallback;
@@ -92,7 +92,7 @@ static int get_integer(json_t *object, const char *key, int64_t low, int64_t hig
 		return ring_fail(ret_error, EINVAL, "%s is missing", key);
 	if (!json_is_integer(member) || value < low || value > high)
 		return ring_fail(ret_error, EINVAL, "%s is not an integer from %lld to %lld", key,
-		        (long long)low, (long long)high);
+			(long long)low, (long long)high);
 	*ret_value = value;
 	return 0;
 }
@@ -100,19 +100,19 @@ static int get_integer(json_t *object, const char *key, int64_t low, int64_t hig
 /* A text member; missing ones give `fallback`, or an error when that is NULL. The text belongs to
  * the JSON. */
 static int get_text(json_t *object, const char *key, const char *fallback, const char **ret_text,
-        char **ret_error)
+	char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	const char *text = member && !json_is_null(member) ? json_string_value(member) : fallback;
 	if (!text)
 		return ring_fail(
-		        ret_error, EINVAL, "%s is %s", key, member ? "not a text" : "missing");
+			ret_error, EINVAL, "%s is %s", key, member ? "not a text" : "missing");
 	*ret_text = text;
 	return 0;
 }
 
 static int get_number(
-        json_t *object, const char *key, double fallback, double *ret_value, char **ret_error)
+	json_t *object, const char *key, double fallback, double *ret_value, char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	double value = member ? json_number_value(member) : fallback;
@@ -124,7 +124,7 @@ static int get_number(
 
 /* Reads the integers of a device; `id` is its place in the list. */
 static int get_device_integers(
-        json_t *json, size_t id, struct ring_device *device, char **ret_error)
+	json_t *json, size_t id, struct ring_device *device, char **ret_error)
 {
 	int64_t value;
 	int error;
@@ -133,16 +133,16 @@ static int get_device_integers(
 		int64_t low, high, fallback;
 		int *target;
 	} members[] = {
-	        {"id", (int64_t)id, (int64_t)id, (int64_t)id, &device->id},
-	        {"port", 0, 65535, -1, &device->port},
-	        {"replication_port", 0, 65535, json_integer_value(json_object_get(json, "port")),
-	                &device->replication_port},
-	        {"region", 0, INT_MAX, 1, &device->region},
-	        {"zone", 0, INT_MAX, -1, &device->zone},
+		{"id", (int64_t)id, (int64_t)id, (int64_t)id, &device->id},
+		{"port", 0, 65535, -1, &device->port},
+		{"replication_port", 0, 65535, json_integer_value(json_object_get(json, "port")),
+			&device->replication_port},
+		{"region", 0, INT_MAX, 1, &device->region},
+		{"zone", 0, INT_MAX, -1, &device->zone},
 	};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		error = get_integer(json, members[i].key, members[i].low, members[i].high,
-		        members[i].fallback, &value, ret_error);
+			members[i].fallback, &value, ret_error);
 		if (error < 0)
 			return error;
 		*members[i].target = (int)value;
@@ -162,10 +162,10 @@ static int put_device(struct ring *ring, json_t *json, size_t id, char **ret_err
 	if (error < 0)
 		return error;
 	if ((error = get_text(json, "device", NULL, &name, ret_error)) < 0 ||
-	        (error = get_text(json, "ip", NULL, &ip, ret_error)) < 0 ||
-	        (error = get_text(json, "replication_ip", ip, &replication_ip, ret_error)) < 0 ||
-	        (error = get_text(json, "meta", "", &meta, ret_error)) < 0 ||
-	        (error = get_number(json, "weight", 0, &device.weight, ret_error)) < 0)
+		(error = get_text(json, "ip", NULL, &ip, ret_error)) < 0 ||
+		(error = get_text(json, "replication_ip", ip, &replication_ip, ret_error)) < 0 ||
+		(error = get_text(json, "meta", "", &meta, ret_error)) < 0 ||
+		(error = get_number(json, "weight", 0, &device.weight, ret_error)) < 0)
 		return error;
 	/* The ring copies the texts; the casts only satisfy the type. */
 	device.device = (char *)(uintptr_t)name;
@@ -193,7 +193,7 @@ static int check_devices(json_t *devices, size_t count_max, char **ret_error)
 		return ring_fail(ret_error, EINVAL, "the list of devices is missing");
 	if (json_array_size(devices) > count_max)
 		return ring_fail(ret_error, EINVAL, "%zu devices are more than the limit of %zu",
-		        json_array_size(devices), count_max);
+			json_array_size(devices), count_max);
 	return 0;
 }
 
@@ -202,19 +202,19 @@ static int get_metadata(json_t *json, struct ring_metadata *metadata, char **ret
 	int64_t part_shift, next_part_power;
 	int error;
 	if ((error = get_integer(
-	             json, "part_shift", 0, RING_PART_POWER_MAX, -1, &part_shift, ret_error)) < 0 ||
-	        (error = get_integer(json, "next_part_power", -1, RING_PART_POWER_MAX, -1,
-	                 &next_part_power, ret_error)) < 0 ||
-	        (error = get_integer(
-	                 json, "version", -1, INT64_MAX, -1, &metadata->version, ret_error)) < 0 ||
-	        (error = get_number(
-	                 json, "replica_count", 0, &metadata->replica_count, ret_error)) < 0)
+		     json, "part_shift", 0, RING_PART_POWER_MAX, -1, &part_shift, ret_error)) < 0 ||
+		(error = get_integer(json, "next_part_power", -1, RING_PART_POWER_MAX, -1,
+			 &next_part_power, ret_error)) < 0 ||
+		(error = get_integer(
+			 json, "version", -1, INT64_MAX, -1, &metadata->version, ret_error)) < 0 ||
+		(error = get_number(
+			 json, "replica_count", 0, &metadata->replica_count, ret_error)) < 0)
 		return error;
 	metadata->part_power = RING_PART_POWER_MAX - (int)part_shift;
 	metadata->next_part_power = (int)next_part_power;
 	if (!(metadata->replica_count >= 1 && metadata->replica_count <= RING_REPLICAS_MAX))
 		return ring_fail(ret_error, EINVAL, "replica_count %g is not from 1 to %d",
-		        metadata->replica_count, RING_REPLICAS_MAX);
+			metadata->replica_count, RING_REPLICAS_MAX);
 	return 0;
 }
 
@@ -224,7 +224,7 @@ static int get_metadata(json_t *json, struct ring_metadata *metadata, char **ret
  * has to agree with it.
  */
 static int fill_ring(const struct ring_metadata *metadata, json_t *devices, struct slice table,
-        unsigned device_bytes, bool little_endian, struct ring **ret_ring, char **ret_error)
+	unsigned device_bytes, bool little_endian, struct ring **ret_ring, char **ret_error)
 {
 	uint64_t partitions = (uint64_t)1 << metadata->part_power;
 	uint64_t ids = table.length / device_bytes;
@@ -233,22 +233,22 @@ static int fill_ring(const struct ring_metadata *metadata, json_t *devices, stru
 		return ring_fail(ret_error, EINVAL, "the table ends within a device id");
 	if (ids < partitions || rows != (uint64_t)ceil(metadata->replica_count))
 		return ring_fail(ret_error, EINVAL,
-		        "the table has %llu device ids, which are not %g rows for %llu partitions",
-		        (unsigned long long)ids, metadata->replica_count,
-		        (unsigned long long)partitions);
+			"the table has %llu device ids, which are not %g rows for %llu partitions",
+			(unsigned long long)ids, metadata->replica_count,
+			(unsigned long long)partitions);
 
 	struct ring *ring = ring_new(metadata->part_power, (uint32_t)rows,
-	        (uint32_t)(ids - (rows - 1) * partitions), json_array_size(devices), device_bytes);
+		(uint32_t)(ids - (rows - 1) * partitions), json_array_size(devices), device_bytes);
 	ring->next_part_power = metadata->next_part_power;
 	ring->version = metadata->version;
 	const unsigned char *at = (const unsigned char *)table.data;
 	for (uint64_t i = 0; i < ids; i++, at += device_bytes) {
 		uint32_t id = little_endian ? (uint32_t)(at[0] | at[1] << 8)
-		                            : (uint32_t)(at[0] << 8 | at[1]);
+					    : (uint32_t)(at[0] << 8 | at[1]);
 		if (device_bytes == 4)
 			id = id << 16 | (uint32_t)(at[2] << 8 | at[3]);
 		ring_put_slot(ring, (uint32_t)(i & (partitions - 1)),
-		        (uint32_t)(i >> metadata->part_power), id);
+			(uint32_t)(i >> metadata->part_power), id);
 	}
 	int error = put_devices(ring, devices, ret_error);
 	if (error == 0)
@@ -266,13 +266,13 @@ static json_t *parse_json(struct slice text, const char *what, char **ret_error)
 	json_error_t where;
 	if (text.length > JSON_BYTES_MAX) {
 		(void)ring_fail(
-		        ret_error, EINVAL, "%s is larger than %d bytes", what, JSON_BYTES_MAX);
+			ret_error, EINVAL, "%s is larger than %d bytes", what, JSON_BYTES_MAX);
 		return NULL;
 	}
 	json_t *json = json_loadb(text.data, text.length, 0, &where);
 	if (!json)
 		(void)ring_fail(ret_error, EINVAL, "%s is not JSON: %s at byte %d", what,
-		        where.text, where.position);
+			where.text, where.position);
 	return json;
 }
 
@@ -293,8 +293,8 @@ static int decode_v1(struct slice stream, struct ring **ret_ring, char **ret_err
 	json_t *devices = json_object_get(json, "devs");
 	int error;
 	if ((error = get_metadata(json, &metadata, ret_error)) < 0 ||
-	        (error = get_text(json, "byteorder", own_order, &byte_order, ret_error)) < 0 ||
-	        (error = check_devices(devices, RING_NARROW_DEVICES_MAX, ret_error)) < 0)
+		(error = get_text(json, "byteorder", own_order, &byte_order, ret_error)) < 0 ||
+		(error = check_devices(devices, RING_NARROW_DEVICES_MAX, ret_error)) < 0)
 		return error;
 	bool little = strcmp(byte_order, "little") == 0;
 	if (!little && strcmp(byte_order, "big") != 0)
@@ -317,7 +317,7 @@ static bool checksum_equal(struct slice bytes, const char *hex)
 
 /* Finds a section by the index and checks its checksum. The result is a view into the stream. */
 static int find_section(struct slice stream, json_t *index, const char *name,
-        struct slice *ret_data, char **ret_error)
+	struct slice *ret_data, char **ret_error)
 {
 	json_t *entry = json_object_get(index, name);
 	int64_t start = json_integer_value(json_array_get(entry, 1));
@@ -370,11 +370,11 @@ static int decode_v2(struct slice stream, struct ring **ret_ring, char **ret_err
 	if (!index)
 		return -EINVAL;
 	if ((error = find_section(
-	             stream, index, "swift/ring/metadata", &metadata_text, ret_error)) < 0 ||
-	        (error = find_section(
-	                 stream, index, "swift/ring/devices", &devices_text, ret_error)) < 0 ||
-	        (error = find_section(stream, index, "swift/ring/assignments", &table, ret_error)) <
-	                0)
+		     stream, index, "swift/ring/metadata", &metadata_text, ret_error)) < 0 ||
+		(error = find_section(
+			 stream, index, "swift/ring/devices", &devices_text, ret_error)) < 0 ||
+		(error = find_section(stream, index, "swift/ring/assignments", &table, ret_error)) <
+			0)
 		return error;
 	_cleanup_json_ json_t *json = parse_json(metadata_text, "the metadata section", ret_error);
 	if (!json)
@@ -386,16 +386,16 @@ static int decode_v2(struct slice stream, struct ring **ret_ring, char **ret_err
 	struct ring_metadata metadata;
 	int64_t device_bytes;
 	if ((error = get_metadata(json, &metadata, ret_error)) < 0 ||
-	        (error = get_integer(json, "dev_id_bytes", 2, 4, -1, &device_bytes, ret_error)) < 0)
+		(error = get_integer(json, "dev_id_bytes", 2, 4, -1, &device_bytes, ret_error)) < 0)
 		return error;
 	if (device_bytes == 3)
 		return ring_fail(ret_error, EINVAL, "dev_id_bytes is neither 2 nor 4");
 	size_t devices_max =
-	        device_bytes == 2 ? (size_t)RING_NARROW_DEVICES_MAX : (size_t)RING_DEVICES_MAX;
+		device_bytes == 2 ? (size_t)RING_NARROW_DEVICES_MAX : (size_t)RING_DEVICES_MAX;
 	if ((error = check_devices(devices, devices_max, ret_error)) < 0)
 		return error;
 	return fill_ring(
-	        &metadata, devices, table, (unsigned)device_bytes, false, ret_ring, ret_error);
+		&metadata, devices, table, (unsigned)device_bytes, false, ret_ring, ret_error);
 }
 
 int ring_decode(struct slice stream, struct ring **ret_ring, char **ret_error)

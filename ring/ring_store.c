@@ -27,7 +27,7 @@ struct slot {
 	struct ring *ring;     /* in use, one reference; NULL: none. Under ring_lock */
 	struct timespec mtime; /* of the file that was loaded, or found broken, last */
 	char *complaint;       /* what was logged last about this file; NULL when all is well */
-	bool present;          /* seen in the directory by the running scan */
+	bool present;	       /* seen in the directory by the running scan */
 };
 
 struct ring_store {
@@ -88,7 +88,7 @@ static int scan_directory(struct ring_store *store)
 		} else if (slot == -2 && !store->number_reported) {
 			store->number_reported = true;
 			log_warning("%s/%s: policy indexes above %d are not served",
-			        store->directory, entry->d_name, RING_POLICY_INDEX_MAX);
+				store->directory, entry->d_name, RING_POLICY_INDEX_MAX);
 		}
 	}
 	(void)closedir(directory);
@@ -126,7 +126,7 @@ static int load_slot(struct ring_store *store, int index, char **ret_error)
 		return ring_fail(ret_error, error, "%s: %s", path, strerror(error));
 	}
 	if (status.st_mtim.tv_sec == slot->mtime.tv_sec &&
-	        status.st_mtim.tv_nsec == slot->mtime.tv_nsec)
+		status.st_mtim.tv_nsec == slot->mtime.tv_nsec)
 		return 0;
 	int error = ring_load(path, &fresh, ret_error);
 	if (error == 0 || error == -EINVAL)
@@ -142,7 +142,7 @@ static void complain(struct slot *slot, char *text)
 {
 	if (!slot->complaint || strcmp(slot->complaint, text) != 0)
 		log_error("%s; %s", text,
-		        slot->ring ? "the ring loaded before stays in use" : "no ring in use");
+			slot->ring ? "the ring loaded before stays in use" : "no ring in use");
 	free(slot->complaint);
 	slot->complaint = text;
 }
@@ -210,8 +210,8 @@ void ring_store_free(struct ring_store *store)
 struct ring *ring_store_get(struct ring_store *store, enum ring_kind kind, int policy_index)
 {
 	int index = kind == RING_ACCOUNT     ? SLOT_ACCOUNT
-	            : kind == RING_CONTAINER ? SLOT_CONTAINER
-	                                     : SLOT_OBJECT;
+		    : kind == RING_CONTAINER ? SLOT_CONTAINER
+					     : SLOT_OBJECT;
 	if (kind == RING_OBJECT) {
 		if (policy_index < 0 || policy_index > RING_POLICY_INDEX_MAX)
 			return NULL;

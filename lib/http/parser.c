@@ -35,7 +35,9 @@ static int keep_field(struct http_parser *parser)
 		if (parser->headers->count >= parser->header_count_max)
 			return refuse(parser, 431, "Too many headers");
 		parser->name[parser->name_length] = '\0';
-		value[length] = '\0';
+		/* llhttp places an empty value at the start of the next line, which is not ours to change */
+		if (length)
+			value[length] = '\0';
 		headers_add(parser->headers, parser->name, length ? value : "");
 	}
 	parser->name = NULL;
@@ -55,7 +57,11 @@ static int check_growing(struct http_parser *parser)
 static int on_field(llhttp_t *llhttp, const char *at, size_t length)
 {
 	struct http_parser *parser = llhttp->data;
-	if (!parser->name) {
+	/* llhttp does not tell of the end of an empty value: the next name does */
+	bool continued = parser->name && at == parser->name + parser->name_length;
+	if (!continued) {
+		if (keep_field(parser))
+			return HPE_USER;
 		parser->name = (char *)at;
 		parser->name_length = 0;
 	}
@@ -80,6 +86,8 @@ static int on_value_complete(llhttp_t *llhttp)
 static int on_headers_complete(llhttp_t *llhttp)
 {
 	struct http_parser *parser = llhttp->data;
+	if (keep_field(parser))
+		return HPE_USER;
 	parser->head_done = true;
 	return HPE_PAUSED;
 }

@@ -141,7 +141,8 @@ struct device_commit {
 /* Queues the change; commit->done() will be called exactly once. The struct must live until then. */
 void device_commit_start(struct device *device, struct device_commit *commit);
 
-/* The same, waiting. Returns the change's result, or -EIO when the device failed. */
+/* The same, waiting; never from inside a change. Returns the change's result, or -EIO when the device failed or is not
+ * mounted. */
 int device_commit(struct device *device, device_change_fn *change, void *argument);
 
 /* Numbers of batches and changes since open: the group-commit ratio in the metrics. */

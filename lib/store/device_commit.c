@@ -357,6 +357,8 @@ static void post_done(struct device_commit *commit)
 
 int committer_commit(struct device *device, device_change_fn *change, void *argument, bool lazy)
 {
+	/* The committer cannot wait for itself. */
+	assert(!pthread_equal(pthread_self(), device->committer.thread));
 	sem_t done;
 	sem_init(&done, 0, 0);
 	struct device_commit commit = {

@@ -11,7 +11,7 @@ enum {
 	READ_TIER_CACHE = 1, /* kBlockCacheTier */
 	CACHE_BYTES_DEFAULT = 16 << 20,
 	CACHE_SHARD_BITS = 2,
-	BUFFER_BYTES_ALL = 32 << 20, /* memtables of all families together */
+	BUFFER_BYTES_ALL = 16 << 20, /* memtables of all families together */
 	BUFFER_BYTES_EACH = 16 << 20,
 	BUFFER_ARENA_BYTES = 256 << 10,
 	LOG_BYTES_MAX = 64 << 20, /* bounds how long an open replays */

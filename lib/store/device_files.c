@@ -51,7 +51,7 @@ typedef int file_verb_fn(struct device *device, const char *path, const void *ar
 
 /* Files move one way only, so who looks in bodies/ again after incoming/ has missed none. */
 static int at_either_place(struct device *device, uint64_t number, const unsigned char hash[16],
-        file_verb_fn *verb, const void *argument)
+	file_verb_fn *verb, const void *argument)
 {
 	char settled[PATH_BYTES];
 	char incoming[PATH_BYTES];
@@ -94,7 +94,7 @@ static int link_verb(struct device *device, const char *path, const void *to)
 }
 
 int device_file_link(
-        struct device *device, uint64_t number, const unsigned char hash[16], const char *path)
+	struct device *device, uint64_t number, const unsigned char hash[16], const char *path)
 {
 	return at_either_place(device, number, hash, link_verb, path);
 }
@@ -137,14 +137,14 @@ int device_file_settle(struct device *device, uint64_t number, const unsigned ch
 static bool parse_number(const char *name, uint64_t *ret_number)
 {
 	if (strlen(name) != DEVICE_FILE_NAME_BYTES - 1 ||
-	        strspn(name, "0123456789abcdef") != DEVICE_FILE_NAME_BYTES - 1)
+		strspn(name, "0123456789abcdef") != DEVICE_FILE_NAME_BYTES - 1)
 		return false;
 	*ret_number = strtoull(name, NULL, 16);
 	return true;
 }
 
 int device_files_walk_incoming(struct device *device,
-        int (*visit)(struct device *device, uint64_t number, void *argument), void *argument)
+	int (*visit)(struct device *device, uint64_t number, void *argument), void *argument)
 {
 	int fd = openat(device->root_fd, "incoming", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -174,11 +174,11 @@ int device_files_walk_incoming(struct device *device,
 /* ---- promised removals ---- */
 
 struct promises {
-	uint64_t entries[PROMISES_MAX];      /* those whose file is gone */
+	uint64_t entries[PROMISES_MAX];	       /* those whose file is gone */
 	unsigned char places[PROMISES_MAX][2]; /* the heads of their hashes: where it was */
 	size_t count;
 	uint64_t next_entry; /* behind the last one seen */
-	bool more;           /* the walk ended because the array was full */
+	bool more;	     /* the walk ended because the array was full */
 };
 
 static void promise_key(struct buf *key, uint64_t entry)
@@ -203,7 +203,7 @@ static int forget_promises(struct device_txn *txn, void *argument)
 /* A file that cannot be removed keeps its entry, to be tried again when the device is opened next.
  */
 static void keep_promise(
-        struct device *device, struct device_iterator *iterator, struct promises *promises)
+	struct device *device, struct device_iterator *iterator, struct promises *promises)
 {
 	struct cursor key = cursor_of(device_iterator_key(iterator));
 	(void)cursor_u8(&key);
@@ -230,8 +230,8 @@ static int sync_folder(struct device *device, const char *path)
 	return result;
 }
 
-/* An entry may be forgotten when its file cannot come back. The first sync writes the file system's journal, those after
- * it find little to do. */
+/* An entry may be forgotten when its file cannot come back. The first sync writes the file system's
+ * journal, those after it find little to do. */
 static int sync_removals(struct device *device, const struct promises *promises)
 {
 	int result = sync_folder(device, "incoming");
@@ -249,7 +249,7 @@ static int keep_some_promises(struct device *device, struct promises *promises)
 	struct buf lower = BUF_INIT;
 	promise_key(&lower, promises->next_entry);
 	struct device_iterator *iterator =
-	        device_iterator_new(device, DEVICE_TODO, buf_slice(&lower), SLICE_LITERAL("H"));
+		device_iterator_new(device, DEVICE_TODO, buf_slice(&lower), SLICE_LITERAL("H"));
 	bool found = device_iterator_seek(iterator, buf_slice(&lower));
 	while (found && promises->count < PROMISES_MAX) {
 		keep_promise(device, iterator, promises);

@@ -14,7 +14,8 @@
 #include "lib/store/device.h"
 
 #if defined(SWIFTLET_SANITIZER_thread)
-/* The system's RocksDB is not instrumented: its atomics are invisible, so what they order looks like races. */
+/* The system's RocksDB is not instrumented: its atomics are invisible, so what they order looks
+ * like races. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -36,7 +37,7 @@ static inline char *fixture_directory(void)
 }
 
 static inline int fixture_unlink(
-        const char *path, const struct stat *info, int type, struct FTW *position)
+	const char *path, const struct stat *info, int type, struct FTW *position)
 {
 	(void)info;
 	(void)type;

@@ -1,5 +1,6 @@
 /*
- * One object on one device, for the tests of the object store: writing, reading and counting what is on the disk.
+ * One object on one device, for the tests of the object store: writing, reading and counting what
+ * is on the disk.
  */
 #ifndef TESTS_UNIT_OBJECT_FIXTURE_H
 #define TESTS_UNIT_OBJECT_FIXTURE_H
@@ -26,7 +27,7 @@
 
 #define NAME SLICE_LITERAL("/a/c/o")
 static const struct object_key key = {
-        3, {0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}};
+	3, {0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}};
 
 struct fixture {
 	char *path;
@@ -79,11 +80,11 @@ static inline void fill(char *data, uint64_t offset, size_t bytes, unsigned seed
 
 /* A finished body of that many bytes, appended in pieces of `piece`. */
 static inline struct object_writer *write_body(
-        struct device *device, uint64_t size, bool announced, size_t piece, unsigned seed)
+	struct device *device, uint64_t size, bool announced, size_t piece, unsigned seed)
 {
 	struct object_writer *writer;
 	assert_int_equal(
-	        object_writer_new(device, &key, announced ? (int64_t)size : -1, &writer), 0);
+		object_writer_new(device, &key, announced ? (int64_t)size : -1, &writer), 0);
 	char *data = xmalloc(piece);
 	for (uint64_t done = 0; done < size; done += piece) {
 		size_t part = size - done < piece ? (size_t)(size - done) : piece;
@@ -99,19 +100,19 @@ static inline struct object_writer *write_body(
 static inline struct object_put put_of(struct object_writer *writer, struct timestamp time)
 {
 	static const struct object_header headers[] = {
-	        {"X-Object-Meta-Color", "blue"},
-	        {"X-Object-Sysmeta-Kind", "data"},
-	        {"X-Static-Large-Object", "True"},
+		{"X-Object-Meta-Color", "blue"},
+		{"X-Object-Sysmeta-Kind", "data"},
+		{"X-Static-Large-Object", "True"},
 	};
 	return (struct object_put){
-	        .key = key,
-	        .name = NAME,
-	        .timestamp = time,
-	        .writer = writer,
-	        .etag = "d41d8cd98f00b204e9800998ecf8427e",
-	        .content_type = "text/plain",
-	        .headers = headers,
-	        .header_count = 3,
+		.key = key,
+		.name = NAME,
+		.timestamp = time,
+		.writer = writer,
+		.etag = "d41d8cd98f00b204e9800998ecf8427e",
+		.content_type = "text/plain",
+		.headers = headers,
+		.header_count = 3,
 	};
 }
 
@@ -132,12 +133,12 @@ static inline struct object_record read_record(struct fixture *fixture)
 }
 
 static inline void assert_bytes(
-        struct object_body *body, uint64_t offset, size_t bytes, uint64_t size, unsigned seed)
+	struct object_body *body, uint64_t offset, size_t bytes, uint64_t size, unsigned seed)
 {
 	char *data = xmalloc(bytes);
-	ssize_t expected = offset >= size          ? 0
-	                   : size - offset < bytes ? (ssize_t)(size - offset)
-	                                           : (ssize_t)bytes;
+	ssize_t expected = offset >= size	   ? 0
+			   : size - offset < bytes ? (ssize_t)(size - offset)
+						   : (ssize_t)bytes;
 	assert_int_equal(object_body_read(body, offset, data, bytes), expected);
 	for (ssize_t i = 0; i < expected; i++)
 		if ((unsigned char)data[i] != byte_at(offset + (uint64_t)i, seed))
@@ -181,10 +182,10 @@ static inline int count_names(struct fixture *fixture, const char *folder)
 static inline int count_values(struct fixture *fixture, enum device_family family)
 {
 	struct device_iterator *iterator =
-	        device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
+		device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
 	int count = 0;
 	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found;
-	        found = device_iterator_next(iterator))
+		found = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	return count;

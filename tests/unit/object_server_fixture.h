@@ -1,6 +1,6 @@
 /*
- * An object server over a device "d1" in a temporary directory, requests to it from a coroutine, and a container server
- * that answers as a test wants and remembers what it was sent.
+ * An object server over a device "d1" in a temporary directory, requests to it from a coroutine,
+ * and a container server that answers as a test wants and remembers what it was sent.
  */
 #ifndef TESTS_UNIT_OBJECT_SERVER_FIXTURE_H
 #define TESTS_UNIT_OBJECT_SERVER_FIXTURE_H
@@ -31,9 +31,9 @@ enum {
 /* ---- the container server ---- */
 
 struct script {
-	int status;             /* what it answers; 0: not before `release` */
+	int status; /* what it answers; 0: not before `release` */
 	bool release;
-	const char *location;   /* with 301 */
+	const char *location; /* with 301 */
 	struct arena *arena;
 	struct request *requests[SCRIPT_REQUESTS_MAX]; /* copies */
 	size_t count;
@@ -66,7 +66,7 @@ static inline void co_script_handle(void *context, struct request *request, stru
 	script.at_once++;
 	if (script.at_once > script.at_once_max)
 		script.at_once_max = script.at_once;
-	co_yield();
+	co_yield ();
 	while (script.status == 0 && !script.release)
 		co_sleep_ms(5);
 	script.at_once--;
@@ -87,7 +87,8 @@ static inline void script_expect(size_t index, const char *name, const char *exp
 {
 	const char *value = script_header(index, name);
 	if (!value || strcmp(value, expected) != 0)
-		fail_msg("update %zu: %s is %s, expected %s", index, name, value ? value : "missing", expected);
+		fail_msg("update %zu: %s is %s, expected %s", index, name,
+			value ? value : "missing", expected);
 }
 
 static inline void script_expect_path(size_t index, enum method method, const char *expected)
@@ -206,19 +207,23 @@ static inline void fixture_run(co_function *function, void *argument)
 
 /* ---- requests ---- */
 
-/* A body in pieces of `piece` bytes that ends with an error, or properly; counts how often it was pulled. */
+/* A body in pieces of `piece` bytes that ends with an error, or properly; counts how often it was
+ * pulled. */
 struct test_body {
 	struct body body;
 	struct slice left;
 	size_t piece;
 	int error;
 	size_t pulls;
+	struct device *failing; /* marked as failed by the first pull, when not NULL */
 };
 
 static inline int test_body_next(struct body *body, struct chunk *ret_chunk)
 {
 	struct test_body *self = (struct test_body *)body;
 	self->pulls++;
+	if (self->failing)
+		(void)device_fail(self->failing);
 	size_t length = self->left.length < self->piece ? self->left.length : self->piece;
 	if (length == 0 && self->error)
 		return self->error;
@@ -237,7 +242,7 @@ struct exchange {
 	struct reply reply;
 	struct test_body body;
 	struct slice received; /* the reply's body */
-	int error;             /* how its stream ended */
+	int error;	       /* how its stream ended */
 };
 
 /* "METHOD /path [Name: value] …" */
@@ -267,7 +272,8 @@ static inline void exchange_init(struct exchange *exchange, const char *line)
 	const char *length = headers_get(&exchange->request.headers, "Content-Length");
 	exchange->request.has_length = length != NULL;
 	exchange->request.content_length = length ? strtoll(length, NULL, 10) : 0;
-	exchange->request.chunked = headers_get(&exchange->request.headers, "Transfer-Encoding") != NULL;
+	exchange->request.chunked =
+		headers_get(&exchange->request.headers, "Transfer-Encoding") != NULL;
 }
 
 static inline void exchange_body(struct exchange *exchange, struct slice bytes)
@@ -315,8 +321,8 @@ static inline void expect_status(const struct exchange *exchange, const char *li
 }
 
 /* Sends a request with a body; the exchange must be released. */
-static inline void co_send(
-	struct fixture *fixture, struct exchange *exchange, const char *line, struct slice bytes, int expected)
+static inline void co_send(struct fixture *fixture, struct exchange *exchange, const char *line,
+	struct slice bytes, int expected)
 {
 	exchange_init(exchange, line);
 	if (exchange->request.method == METHOD_PUT)
@@ -326,18 +332,21 @@ static inline void co_send(
 }
 
 /* The same where nothing but the status matters. */
-static inline void co_expect(struct fixture *fixture, const char *line, const char *body, int expected)
+static inline void co_expect(
+	struct fixture *fixture, const char *line, const char *body, int expected)
 {
 	struct exchange exchange;
 	co_send(fixture, &exchange, line, slice_from(body), expected);
 	exchange_release(&exchange);
 }
 
-static inline void expect_header(const struct exchange *exchange, const char *name, const char *expected)
+static inline void expect_header(
+	const struct exchange *exchange, const char *name, const char *expected)
 {
 	const char *value = headers_get(&exchange->reply.headers, name);
 	if (expected ? !value || strcmp(value, expected) != 0 : value != NULL)
-		fail_msg("%s is %s, expected %s", name, value ? value : "missing", expected ? expected : "missing");
+		fail_msg("%s is %s, expected %s", name, value ? value : "missing",
+			expected ? expected : "missing");
 }
 
 /* ---- promises ---- */
@@ -353,7 +362,8 @@ static inline int see_promise(uint64_t number, struct slice value, void *argumen
 	(void)number;
 	struct promises_seen *seen = argument;
 	assert_true(seen->count < 16);
-	assert_int_equal(object_update_decode(value, seen->arena, &seen->updates[seen->count++]), 0);
+	assert_int_equal(
+		object_update_decode(value, seen->arena, &seen->updates[seen->count++]), 0);
 	return 0;
 }
 

@@ -26,43 +26,43 @@ struct layout {
 	int part_power;
 	double replicas;
 	int regions, zones, hosts,
-	        devices; /* zones of a region, hosts of a zone, devices of a host */
+		devices; /* zones of a region, hosts of a zone, devices of a host */
 	int weights;
 };
 
 static const struct layout layouts[] = {
-        {0, 1, 1, 1, 1, 1, 1}, {0, 3, 1, 1, 3, 1, 1}, {4, 1, 1, 1, 1, 1, 1},
-        {5, 3, 1, 1, 1, 4, 1},   /* one host */
-        {6, 3, 1, 1, 3, 1, 1},   /* as many devices as replicas */
-        {8, 3, 1, 3, 1, 2, 1},   /* a zone for each replica */
-        {8, 3, 1, 2, 3, 2, 1},   /* fewer zones than replicas */
-        {8, 3, 2, 2, 2, 2, 1},   /* two regions */
-        {8, 3, 3, 1, 2, 3, 1},   /* a region for each replica */
-        {8, 3, 5, 2, 2, 1, 1},   /* more regions than replicas */
-        {9, 2, 1, 3, 2, 3, 4},   /* weights */
-        {9, 3, 2, 3, 4, 3, 7},   /* weights */
-        {8, 2.5, 1, 3, 2, 2, 1}, /* fractional */
-        {7, 3.1, 2, 2, 2, 2, 3}, {8, 1.0, 2, 2, 3, 1, 2},
-        {6, 14, 2, 4, 2, 2, 1}, /* as erasure codes have it */
+	{0, 1, 1, 1, 1, 1, 1}, {0, 3, 1, 1, 3, 1, 1}, {4, 1, 1, 1, 1, 1, 1},
+	{5, 3, 1, 1, 1, 4, 1},	 /* one host */
+	{6, 3, 1, 1, 3, 1, 1},	 /* as many devices as replicas */
+	{8, 3, 1, 3, 1, 2, 1},	 /* a zone for each replica */
+	{8, 3, 1, 2, 3, 2, 1},	 /* fewer zones than replicas */
+	{8, 3, 2, 2, 2, 2, 1},	 /* two regions */
+	{8, 3, 3, 1, 2, 3, 1},	 /* a region for each replica */
+	{8, 3, 5, 2, 2, 1, 1},	 /* more regions than replicas */
+	{9, 2, 1, 3, 2, 3, 4},	 /* weights */
+	{9, 3, 2, 3, 4, 3, 7},	 /* weights */
+	{8, 2.5, 1, 3, 2, 2, 1}, /* fractional */
+	{7, 3.1, 2, 2, 2, 2, 3}, {8, 1.0, 2, 2, 3, 1, 2},
+	{6, 14, 2, 4, 2, 2, 1}, /* as erasure codes have it */
 };
 enum { LAYOUT_COUNT = sizeof(layouts) / sizeof(layouts[0]) };
 
 static int add_device(
-        struct ring_builder *builder, int region, int zone, int host, int disk, double weight)
+	struct ring_builder *builder, int region, int zone, int host, int disk, double weight)
 {
 	_cleanup_free_ char *ip = xasprintf("10.%d.%d.%d", region, zone, host);
 	_cleanup_free_ char *name = xasprintf("d%d", disk);
 	_cleanup_free_ char *error = NULL;
 	int id = -1;
 	struct ring_device device = {.device = name,
-	        .ip = ip,
-	        .port = 6200,
-	        .replication_ip = ip,
-	        .replication_port = 6300,
-	        .region = region,
-	        .zone = zone,
-	        .weight = weight,
-	        .meta = "rack \xc3\xa4"};
+		.ip = ip,
+		.port = 6200,
+		.replication_ip = ip,
+		.replication_port = 6300,
+		.region = region,
+		.zone = zone,
+		.weight = weight,
+		.meta = "rack \xc3\xa4"};
 	if (ring_builder_add_device(builder, &device, &id, &error) < 0)
 		fail_msg("%s", error);
 	return id;
@@ -73,14 +73,14 @@ static struct ring_builder *make_builder(const struct layout *layout, int min_pa
 	struct ring_builder *builder;
 	int count = 0;
 	assert_int_equal(ring_builder_new(layout->part_power, layout->replicas, min_part_hours,
-	                         &builder, NULL),
-	        0);
+				 &builder, NULL),
+		0);
 	for (int region = 1; region <= layout->regions; region++)
 		for (int zone = 1; zone <= layout->zones; zone++)
 			for (int host = 1; host <= layout->hosts; host++)
 				for (int disk = 1; disk <= layout->devices; disk++, count++)
 					(void)add_device(builder, region, zone, host, disk,
-					        100 * (count % layout->weights + 1));
+						100 * (count % layout->weights + 1));
 	return builder;
 }
 
@@ -100,7 +100,7 @@ static uint64_t place_of(const struct ring_device *device, int level)
 	const char *dot = strrchr(device->ip, '.');
 	uint64_t host = dot ? strtoull(dot + 1, NULL, 10) : 0;
 	const uint64_t parts[] = {
-	        (uint64_t)device->region, (uint64_t)device->zone, host, (uint64_t)device->id};
+		(uint64_t)device->region, (uint64_t)device->zone, host, (uint64_t)device->id};
 	uint64_t place = 0;
 	for (int i = 0; i <= level; i++)
 		place = place << 16 | parts[i];
@@ -123,7 +123,7 @@ static double share_of_place(const struct ring_builder *builder, uint64_t place,
 }
 
 static uint32_t replicas_in_place(
-        const struct ring_builder *builder, uint32_t partition, uint64_t place, int level)
+	const struct ring_builder *builder, uint32_t partition, uint64_t place, int level)
 {
 	uint32_t count = 0;
 	for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++) {
@@ -148,13 +148,13 @@ static void assert_plan_met(const struct ring_builder *builder)
 				uint32_t count = replicas_in_place(builder, p, place, level);
 				if (count > ceil(mean - 1e-9) || count < floor(mean + 1e-9))
 					fail_msg("partition %u has %u replicas on level %d of "
-					         "device %zu, the mean is %f",
-					        p, count, level, id, mean);
+						 "device %zu, the mean is %f",
+						p, count, level, id, mean);
 				load += count;
 			}
 			if (fabs((double)load - share) > 1 - 1e-9)
 				fail_msg("level %d of device %zu holds %llu, its share is %f",
-				        level, id, (unsigned long long)load, share);
+					level, id, (unsigned long long)load, share);
 		}
 	}
 }
@@ -215,7 +215,7 @@ static double least_moves(const struct ring_builder *builder)
 		if (!device)
 			continue;
 		double above = (double)ring_builder_parts(builder, id) -
-		               share_of_place(builder, place_of(device, 3), 3);
+			       share_of_place(builder, place_of(device, 3), 3);
 		least += above > 0 ? above : 0;
 	}
 	return least;
@@ -229,7 +229,7 @@ static void check_settling(struct ring_builder *builder, const char *what, int l
 	/* Rounding takes up to one replica a device; spreading anew takes a little more. */
 	if ((double)moved > 1.35 * least + (double)builder->device_count)
 		fail_msg("layout %d, %s: %zu replicas moved where %.1f would do", layout, what,
-		        moved, least);
+			moved, least);
 }
 
 static void builder__new_devices_fill_up(void **state)
@@ -244,7 +244,7 @@ static void builder__new_devices_fill_up(void **state)
 		for (int host = 101; host <= 100 + layout->hosts; host++)
 			for (int disk = 1; disk <= layout->devices; disk++)
 				(void)add_device(builder, layout->regions, layout->zones + 1, host,
-				        disk, 100);
+					disk, 100);
 		check_settling(builder, "zone added", i);
 		for (int zone = 1; zone <= layout->zones; zone++)
 			for (int host = 1; host <= layout->hosts; host++)
@@ -391,13 +391,13 @@ static void builder__bad_input_is_refused(void **state)
 		double replicas;
 		int hours;
 	} cases[] = {{-1, 3, 1}, {25, 3, 1}, {33, 3, 1}, {8, 0.5, 1}, {8, 33, 1}, {8, NAN, 1},
-	        {8, 3, -1}, {8, 3, 256}};
+		{8, 3, -1}, {8, 3, 256}};
 	struct ring_builder *builder;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *error = NULL;
 		assert_int_equal(ring_builder_new(cases[i].part_power, cases[i].replicas,
-		                         cases[i].hours, &builder, &error),
-		        -EINVAL);
+					 cases[i].hours, &builder, &error),
+			-EINVAL);
 		assert_non_null(error);
 		free(error);
 	}
@@ -459,7 +459,7 @@ static struct ring_builder *save_and_load(const struct ring_builder *builder, co
 	assert_int_equal(builder->min_part_hours, again->min_part_hours);
 	assert_int_equal(builder->version, again->version);
 	assert_memory_equal(
-	        builder->moved_at, again->moved_at, builder->partition_count * sizeof(uint32_t));
+		builder->moved_at, again->moved_at, builder->partition_count * sizeof(uint32_t));
 	return again;
 }
 
@@ -513,7 +513,7 @@ static void builder__goes_on_from_swifts_ring(void **state)
 {
 	(void)state;
 	static const char *const paths[] = {"tests/data/ring-v1-small.ring.gz",
-	        "tests/data/ring-v1-fractional.ring.gz", "tests/data/ring-v2-small.ring.gz"};
+		"tests/data/ring-v1-fractional.ring.gz", "tests/data/ring-v2-small.ring.gz"};
 	for (size_t i = 0; i < 3; i++) {
 		struct ring *ring;
 		struct ring_builder *builder;
@@ -523,7 +523,7 @@ static void builder__goes_on_from_swifts_ring(void **state)
 		(void)settle(builder);
 		for (size_t id = 0; id < ring_device_count(ring); id++) {
 			double share =
-			        share_of_place(builder, place_of(ring_device_at(ring, id), 3), 3);
+				share_of_place(builder, place_of(ring_device_at(ring, id), 3), 3);
 			assert_true(fabs((double)ring_builder_parts(builder, id) - share) < 1);
 		}
 		ring_builder_free(builder);
@@ -539,33 +539,33 @@ static void builder__broken_files_are_refused(void **state)
 		const char *contents;
 		const char *error;
 	} cases[] = {
-	        {"", "not a builder file"},
-	        {"[]", "not a builder file"},
-	        {"{\"format\": \"x\", \"format_version\": 1}", "not a builder file"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 2}",
-	                "format 2 is not known"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 1}", "part_power"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
-	         "40, \"replicas\": 3, "
-	         "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": null, "
-	         "\"moved_at\": \"\"}",
-	                "part power 40"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
-	         "4, \"replicas\": 3, "
-	         "\"min_part_hours\": 1, \"version\": 1, \"devices\": [7], \"assignment\": null, "
-	         "\"moved_at\": \"\"}",
-	                "device 0"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
-	         "4, \"replicas\": 3, "
-	         "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": "
-	         "\"AAAA\", \"moved_at\": \"\"}",
-	                "assignment is damaged"},
-	        {"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
-	         "4, \"replicas\": 3, "
-	         "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": null, "
-	         "\"moved_at\": \"!\"}",
-	                "moved_at is not base64"},
-	        {"\x80\x02}q\x01", "swift-ring-builder"},
+		{"", "not a builder file"},
+		{"[]", "not a builder file"},
+		{"{\"format\": \"x\", \"format_version\": 1}", "not a builder file"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 2}",
+			"format 2 is not known"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1}", "part_power"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
+		 "40, \"replicas\": 3, "
+		 "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": null, "
+		 "\"moved_at\": \"\"}",
+			"part power 40"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
+		 "4, \"replicas\": 3, "
+		 "\"min_part_hours\": 1, \"version\": 1, \"devices\": [7], \"assignment\": null, "
+		 "\"moved_at\": \"\"}",
+			"device 0"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
+		 "4, \"replicas\": 3, "
+		 "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": "
+		 "\"AAAA\", \"moved_at\": \"\"}",
+			"assignment is damaged"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
+		 "4, \"replicas\": 3, "
+		 "\"min_part_hours\": 1, \"version\": 1, \"devices\": [], \"assignment\": null, "
+		 "\"moved_at\": \"!\"}",
+			"moved_at is not base64"},
+		{"\x80\x02}q\x01", "swift-ring-builder"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct ring_builder *builder;
@@ -587,30 +587,30 @@ static void device_text__reads_swifts_grammar(void **state)
 		const char *text;
 		const char *expected; /* of device_text_format(), id -1; NULL: refused */
 	} cases[] = {
-	        {"r1z2-10.0.0.1:6200/sda", "d-1r1z2-10.0.0.1:6200R10.0.0.1:6200/sda"},
-	        {"z2-10.0.0.1:6200/sda", "d-1r1z2-10.0.0.1:6200R10.0.0.1:6200/sda"},
-	        {"r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R",
-	                "d-1r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R"},
-	        {"r1z1-[2001:DB8:0:0::4]:6200R[::1]:1/sda",
-	                "d-1r1z1-[2001:db8::4]:6200R[::1]:1/sda"},
-	        {"r1z1-Node-1.example.org:6200/d-1",
-	                "d-1r1z1-node-1.example.org:6200Rnode-1.example.org:6200/d-1"},
-	        {"", NULL},
-	        {"r1z1", NULL},
-	        {"r1-10.0.0.1:6200/sda", NULL},
-	        {"d3r1z1-10.0.0.1:6200/sda", NULL},
-	        {"r1z1-10.0.0.1/sda", NULL},
-	        {"r1z1-10.0.0.1:/sda", NULL},
-	        {"r1z1-10.0.0.1:66666/sda", NULL},
-	        {"r1z1-:6200/sda", NULL},
-	        {"r1z1-10.0.0.1:6200", NULL},
-	        {"r1z1-10.0.0.1:6200/", NULL},
-	        {"r1z1-10.0.0.1:6200R10.0.0.2/sda", NULL},
-	        {"r1z1-[::1:6200/sda", NULL},
-	        {"r1z1-[zz::1]:6200/sda", NULL},
-	        {"rz1-10.0.0.1:6200/sda", NULL},
-	        {"r99999999999z1-10.0.0.1:6200/sda", NULL},
-	        {"r1z1-10.0.0 1:6200/sda", NULL},
+		{"r1z2-10.0.0.1:6200/sda", "d-1r1z2-10.0.0.1:6200R10.0.0.1:6200/sda"},
+		{"z2-10.0.0.1:6200/sda", "d-1r1z2-10.0.0.1:6200R10.0.0.1:6200/sda"},
+		{"r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R",
+			"d-1r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R"},
+		{"r1z1-[2001:DB8:0:0::4]:6200R[::1]:1/sda",
+			"d-1r1z1-[2001:db8::4]:6200R[::1]:1/sda"},
+		{"r1z1-Node-1.example.org:6200/d-1",
+			"d-1r1z1-node-1.example.org:6200Rnode-1.example.org:6200/d-1"},
+		{"", NULL},
+		{"r1z1", NULL},
+		{"r1-10.0.0.1:6200/sda", NULL},
+		{"d3r1z1-10.0.0.1:6200/sda", NULL},
+		{"r1z1-10.0.0.1/sda", NULL},
+		{"r1z1-10.0.0.1:/sda", NULL},
+		{"r1z1-10.0.0.1:66666/sda", NULL},
+		{"r1z1-:6200/sda", NULL},
+		{"r1z1-10.0.0.1:6200", NULL},
+		{"r1z1-10.0.0.1:6200/", NULL},
+		{"r1z1-10.0.0.1:6200R10.0.0.2/sda", NULL},
+		{"r1z1-[::1:6200/sda", NULL},
+		{"r1z1-[zz::1]:6200/sda", NULL},
+		{"rz1-10.0.0.1:6200/sda", NULL},
+		{"r99999999999z1-10.0.0.1:6200/sda", NULL},
+		{"r1z1-10.0.0 1:6200/sda", NULL},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct device_text parsed;
@@ -635,19 +635,19 @@ static void device_text__patterns_match(void **state)
 		const char *pattern;
 		bool matches;
 	} cases[] = {{"d3", true}, {"d4", false}, {"r1", true}, {"z2", true}, {"z1", false},
-	        {"d3r1z2", true}, {"-10.0.0.1", true}, {"-10.0.0.1:6200", true},
-	        {"-10.0.0.1:6201", false}, {"-10.0.0.11", false}, {"R10.1.0.1", true},
-	        {"R10.1.0.1:6300", true}, {"/sda", true}, {"/sdb", false}, {"_rack", true},
-	        {"_cage", false}, {"d3r1z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack 7", true}};
+		{"d3r1z2", true}, {"-10.0.0.1", true}, {"-10.0.0.1:6200", true},
+		{"-10.0.0.1:6201", false}, {"-10.0.0.11", false}, {"R10.1.0.1", true},
+		{"R10.1.0.1:6300", true}, {"/sda", true}, {"/sdb", false}, {"_rack", true},
+		{"_cage", false}, {"d3r1z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack 7", true}};
 	struct ring_device device = {.id = 3,
-	        .device = "sda",
-	        .ip = "10.0.0.1",
-	        .port = 6200,
-	        .replication_ip = "10.1.0.1",
-	        .replication_port = 6300,
-	        .region = 1,
-	        .zone = 2,
-	        .meta = "in rack 7"};
+		.device = "sda",
+		.ip = "10.0.0.1",
+		.port = 6200,
+		.replication_ip = "10.1.0.1",
+		.replication_port = 6300,
+		.region = 1,
+		.zone = 2,
+		.meta = "in rack 7"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct device_text pattern;
 		assert_int_equal(device_text_parse(cases[i].pattern, &pattern, NULL), 0);
@@ -659,22 +659,22 @@ static void device_text__patterns_match(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(builder__fresh_ring_meets_the_plan),
-	        cmocka_unit_test(builder__settled_ring_does_not_move),
-	        cmocka_unit_test(builder__new_devices_fill_up),
-	        cmocka_unit_test(builder__weights_are_followed),
-	        cmocka_unit_test(builder__removed_devices_are_emptied_at_once),
-	        cmocka_unit_test(builder__heavy_device_holds_one_replica_of_each_partition),
-	        cmocka_unit_test(builder__min_part_hours_hold_partitions),
-	        cmocka_unit_test(builder__same_seed_gives_the_same_ring),
-	        cmocka_unit_test(builder__devices_share_partitions_with_all_others),
-	        cmocka_unit_test(builder__bad_input_is_refused),
-	        cmocka_unit_test(builder__file_is_read_back_equal),
-	        cmocka_unit_test(builder__ring_file_is_read_back_equal),
-	        cmocka_unit_test(builder__goes_on_from_swifts_ring),
-	        cmocka_unit_test(builder__broken_files_are_refused),
-	        cmocka_unit_test(device_text__reads_swifts_grammar),
-	        cmocka_unit_test(device_text__patterns_match),
+		cmocka_unit_test(builder__fresh_ring_meets_the_plan),
+		cmocka_unit_test(builder__settled_ring_does_not_move),
+		cmocka_unit_test(builder__new_devices_fill_up),
+		cmocka_unit_test(builder__weights_are_followed),
+		cmocka_unit_test(builder__removed_devices_are_emptied_at_once),
+		cmocka_unit_test(builder__heavy_device_holds_one_replica_of_each_partition),
+		cmocka_unit_test(builder__min_part_hours_hold_partitions),
+		cmocka_unit_test(builder__same_seed_gives_the_same_ring),
+		cmocka_unit_test(builder__devices_share_partitions_with_all_others),
+		cmocka_unit_test(builder__bad_input_is_refused),
+		cmocka_unit_test(builder__file_is_read_back_equal),
+		cmocka_unit_test(builder__ring_file_is_read_back_equal),
+		cmocka_unit_test(builder__goes_on_from_swifts_ring),
+		cmocka_unit_test(builder__broken_files_are_refused),
+		cmocka_unit_test(device_text__reads_swifts_grammar),
+		cmocka_unit_test(device_text__patterns_match),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

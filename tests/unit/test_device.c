@@ -115,20 +115,20 @@ static void device__cached_get_knows_what_is_in_memory(void **state)
 	put(fixture->device, "a", "1");
 	struct buf value = BUF_INIT;
 	assert_int_equal(
-	        device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
-	        0);
+		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
+		0);
 	assert_string_equal(value.data, "1");
 	/* After a reopen the value is in a table that nobody has opened. */
 	reopen(fixture);
 	buf_clear(&value);
 	int result =
-	        device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value);
+		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value);
 	assert_true(result == -EAGAIN || (result == 0 && value.length == 1));
 	assert_value(fixture->device, "a", "1");
 	buf_clear(&value);
 	assert_int_equal(
-	        device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
-	        0);
+		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
+		0);
 	assert_string_equal(value.data, "1");
 	buf_release(&value);
 }
@@ -246,9 +246,9 @@ static void device__runs_changes_in_order(void **state)
 	for (int i = 0; i < COUNT; i++) {
 		all[i] = (struct ordered){.number = i, .next = &next};
 		all[i].commit = (struct device_commit){.change = ordered_change,
-		        .argument = &all[i],
-		        .done = post_nothing,
-		        .lazy = i % 2 == 0};
+			.argument = &all[i],
+			.done = post_nothing,
+			.lazy = i % 2 == 0};
 		device_commit_start(fixture->device, &all[i].commit);
 	}
 	/* The queue is first in, first out: when this one is done, all are. */
@@ -288,10 +288,10 @@ static void device__lazy_commit_waits_but_not_for_ever(void **state)
 	atomic_bool done = false;
 	struct pair pair = {"lazy", "1"};
 	struct device_commit commit = {.change = put_pair,
-	        .argument = &pair,
-	        .done = set_flag,
-	        .done_argument = &done,
-	        .lazy = true};
+		.argument = &pair,
+		.done = set_flag,
+		.done_argument = &done,
+		.lazy = true};
 	int64_t start = now_ms();
 	device_commit_start(fixture->device, &commit);
 	wait_for(&done, 5000);
@@ -315,10 +315,10 @@ static void device__close_commits_what_is_lazy(void **state)
 	atomic_bool done = false;
 	struct pair pair = {"lazy", "1"};
 	struct device_commit commit = {.change = put_pair,
-	        .argument = &pair,
-	        .done = set_flag,
-	        .done_argument = &done,
-	        .lazy = true};
+		.argument = &pair,
+		.done = set_flag,
+		.done_argument = &done,
+		.lazy = true};
 	device_commit_start(fixture->device, &commit);
 	reopen(fixture);
 	assert_true(done);
@@ -380,30 +380,30 @@ static void device__iterator_keeps_to_its_bounds(void **state)
 	static const struct {
 		const char *lower, *upper; /* "" = open */
 		const char *key;
-		const char *at;       /* seek */
+		const char *at;	      /* seek */
 		const char *back;     /* seek_back */
 		const char *next;     /* after seek */
 		const char *previous; /* after seek_back */
 	} cases[] = {
-	        {"", "", "", "b", NULL, "bb", NULL},
-	        {"", "", "b", "b", "b", "bb", NULL},
-	        {"", "", "c", "d", "bb", "f", "b"},
-	        {"", "", "z", NULL, "h", NULL, "f"},
-	        {"bb", "f", "a", "bb", NULL, "d", NULL},
-	        {"bb", "f", "b", "bb", NULL, "d", NULL},
-	        {"bb", "f", "bb", "bb", "bb", "d", NULL},
-	        {"bb", "f", "d", "d", "d", NULL, "bb"},
-	        {"bb", "f", "e", NULL, "d", NULL, "bb"},
-	        {"bb", "f", "f", NULL, "d", NULL, "bb"},
-	        {"bb", "f", "z", NULL, "d", NULL, "bb"},
-	        {"i", "k", "i", NULL, NULL, NULL, NULL},
+		{"", "", "", "b", NULL, "bb", NULL},
+		{"", "", "b", "b", "b", "bb", NULL},
+		{"", "", "c", "d", "bb", "f", "b"},
+		{"", "", "z", NULL, "h", NULL, "f"},
+		{"bb", "f", "a", "bb", NULL, "d", NULL},
+		{"bb", "f", "b", "bb", NULL, "d", NULL},
+		{"bb", "f", "bb", "bb", "bb", "d", NULL},
+		{"bb", "f", "d", "d", "d", NULL, "bb"},
+		{"bb", "f", "e", NULL, "d", NULL, "bb"},
+		{"bb", "f", "f", NULL, "d", NULL, "bb"},
+		{"bb", "f", "z", NULL, "d", NULL, "bb"},
+		{"i", "k", "i", NULL, NULL, NULL, NULL},
 	};
 	struct fixture *fixture = *state;
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
 		put(fixture->device, letters[i], letters[i]);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct device_iterator *iterator = device_iterator_new(fixture->device,
-		        DEVICE_CONTAINERS, slice_from(cases[i].lower), slice_from(cases[i].upper));
+			DEVICE_CONTAINERS, slice_from(cases[i].lower), slice_from(cases[i].upper));
 		struct slice key = slice_from(cases[i].key);
 		assert_at(iterator, device_iterator_seek(iterator, key), cases[i].at);
 		assert_at(iterator, device_iterator_next(iterator), cases[i].next);
@@ -418,7 +418,7 @@ static void device__iterator_sees_a_snapshot(void **state)
 	struct fixture *fixture = *state;
 	put(fixture->device, "a", "a");
 	struct device_iterator *iterator =
-	        device_iterator_new(fixture->device, DEVICE_CONTAINERS, SLICE_NONE, SLICE_NONE);
+		device_iterator_new(fixture->device, DEVICE_CONTAINERS, SLICE_NONE, SLICE_NONE);
 	put(fixture->device, "b", "b");
 	put(fixture->device, "a", "later");
 	assert_at(iterator, device_iterator_seek(iterator, SLICE_NONE), "a");
@@ -452,14 +452,14 @@ static void device__open_refuses_what_is_not_ours(void **state)
 	assert_open_fails(&(struct device_options){.path = empty, .name = "sda"}, -ENODEV);
 	char *missing = xasprintf("%s/missing", empty);
 	assert_open_fails(
-	        &(struct device_options){.path = missing, .name = "sda", .create = true}, -ENODEV);
+		&(struct device_options){.path = missing, .name = "sda", .create = true}, -ENODEV);
 	free(missing);
 	/* A database without its marker. */
 	char *database = xasprintf("%s/db", empty);
 	assert_int_equal(mkdir(database, 0700), 0);
 	free(database);
 	assert_open_fails(
-	        &(struct device_options){.path = empty, .name = "sda", .create = true}, -EINVAL);
+		&(struct device_options){.path = empty, .name = "sda", .create = true}, -EINVAL);
 	fixture_remove(empty);
 
 	options.name = "sda";
@@ -515,7 +515,7 @@ static void device__reserve_makes_it_full(void **state)
 	uint64_t available = info.f_bavail * info.f_frsize;
 	device_close(fixture->device);
 	struct device_options options = {
-	        .path = fixture->path, .name = "sda", .reserve_bytes = available * 2};
+		.path = fixture->path, .name = "sda", .reserve_bytes = available * 2};
 	char *error = NULL;
 	assert_int_equal(device_open(&options, &fixture->device, &error), 0);
 	assert_int_equal(device_state(fixture->device), DEVICE_FULL);
@@ -574,10 +574,10 @@ static bool is_there(struct device *device, uint64_t number)
 static int count_promises(struct device *device)
 {
 	struct device_iterator *iterator =
-	        device_iterator_new(device, DEVICE_TODO, SLICE_LITERAL("G"), SLICE_LITERAL("H"));
+		device_iterator_new(device, DEVICE_TODO, SLICE_LITERAL("G"), SLICE_LITERAL("H"));
 	int count = 0;
 	for (bool found = device_iterator_seek(iterator, SLICE_LITERAL("G")); found;
-	        found = device_iterator_next(iterator))
+		found = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	return count;
@@ -607,7 +607,7 @@ static void device__files_are_found_at_either_place(void **state)
 	assert_int_equal(device_files_walk_incoming(device, add_one, &count), 0);
 	assert_int_equal(count, 0);
 	char *path =
-	        xasprintf("%s/bodies/ab/cd/%016llx", fixture->path, (unsigned long long)number);
+		xasprintf("%s/bodies/ab/cd/%016llx", fixture->path, (unsigned long long)number);
 	assert_int_equal(access(path, F_OK), 0);
 	free(path);
 	assert_int_equal(device_file_remove(device, number, hash), 0);
@@ -628,9 +628,9 @@ static void device__promised_removals_are_kept(void **state)
 	struct device_commit *commits = xcalloc(COUNT, sizeof(*commits));
 	for (int i = 0; i < COUNT; i++) {
 		commits[i] = (struct device_commit){.change = promise_removal,
-		        .argument = &removals[i],
-		        .done = post_nothing,
-		        .lazy = true};
+			.argument = &removals[i],
+			.done = post_nothing,
+			.lazy = true};
 		device_commit_start(fixture->device, &commits[i]);
 	}
 	reopen(fixture);
@@ -654,23 +654,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        TEST(device__reads_what_was_committed),
-	        TEST(device__keeps_commits_over_a_reopen),
-	        TEST(device__cached_get_knows_what_is_in_memory),
-	        TEST(device__refused_change_writes_nothing),
-	        TEST(device__commits_of_many_threads_share_batches),
-	        TEST(device__runs_changes_in_order),
-	        TEST(device__lazy_commit_waits_but_not_for_ever),
-	        TEST(device__close_commits_what_is_lazy),
-	        TEST(device__numbers_never_repeat),
-	        TEST(device__iterator_keeps_to_its_bounds),
-	        TEST(device__iterator_sees_a_snapshot),
-	        TEST(device__open_refuses_what_is_not_ours),
-	        TEST(device__without_marker_takes_no_writes),
-	        TEST(device__failure_is_final_for_writes),
-	        TEST(device__reserve_makes_it_full),
-	        TEST(device__files_are_found_at_either_place),
-	        TEST(device__promised_removals_are_kept),
+		TEST(device__reads_what_was_committed),
+		TEST(device__keeps_commits_over_a_reopen),
+		TEST(device__cached_get_knows_what_is_in_memory),
+		TEST(device__refused_change_writes_nothing),
+		TEST(device__commits_of_many_threads_share_batches),
+		TEST(device__runs_changes_in_order),
+		TEST(device__lazy_commit_waits_but_not_for_ever),
+		TEST(device__close_commits_what_is_lazy),
+		TEST(device__numbers_never_repeat),
+		TEST(device__iterator_keeps_to_its_bounds),
+		TEST(device__iterator_sees_a_snapshot),
+		TEST(device__open_refuses_what_is_not_ours),
+		TEST(device__without_marker_takes_no_writes),
+		TEST(device__failure_is_final_for_writes),
+		TEST(device__reserve_makes_it_full),
+		TEST(device__files_are_found_at_either_place),
+		TEST(device__promised_removals_are_kept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /*
- * Flipped bits, lying lengths, files that are cut: nothing wrong is ever given out. And what a crash leaves behind.
+ * Flipped bits, lying lengths, files that are cut: nothing wrong is ever given out. And what a
+ * crash leaves behind.
  */
 #include "tests/unit/object_fixture.h"
 
@@ -30,10 +31,10 @@ static int put_raw(struct device_txn *txn, void *argument)
 
 /* The only entry of a family: its key and its value, in buffers of the caller. */
 static void get_raw(
-        struct fixture *fixture, enum device_family family, struct buf *raw_key, struct buf *value)
+	struct fixture *fixture, enum device_family family, struct buf *raw_key, struct buf *value)
 {
 	struct device_iterator *iterator =
-	        device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
+		device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
 	assert_true(device_iterator_seek(iterator, SLICE_NONE));
 	buf_append_slice(raw_key, device_iterator_key(iterator));
 	buf_append_slice(value, device_iterator_value(iterator));
@@ -44,8 +45,17 @@ static void get_raw(
 static struct buf sample_record(struct fixture *fixture)
 {
 	assert_int_equal(put_size(fixture, at(10), 5), 0);
-	run_step(fixture, &(struct step){TYPE, 20});
-	run_step(fixture, &(struct step){POST, 30});
+	const struct object_header header = {"X-Object-Meta-P", "posted"};
+	struct object_post post = {
+		.key = key,
+		.timestamp = at(20),
+		.type_time = at(20),
+		.content_type = "text/html",
+		.headers = &header,
+		.header_count = 1,
+		.arena = fixture->arena,
+	};
+	assert_int_equal(device_commit(fixture->device, object_post, &post), 0);
 	struct buf raw_key = BUF_INIT;
 	struct buf value = BUF_INIT;
 	get_raw(fixture, DEVICE_OBJECTS, &raw_key, &value);
@@ -62,13 +72,13 @@ static void object__record_with_a_flipped_bit_is_refused(void **state)
 	for (size_t i = 0; i < bytes.length * 8; i++) {
 		bytes.data[i / 8] ^= (char)(1 << i % 8);
 		assert_int_equal(
-		        object_record_decode(buf_slice(&bytes), fixture->arena, &record), -EBADMSG);
+			object_record_decode(buf_slice(&bytes), fixture->arena, &record), -EBADMSG);
 		bytes.data[i / 8] ^= (char)(1 << i % 8);
 	}
 	for (size_t length = 0; length < bytes.length; length++)
 		assert_int_equal(
-		        object_record_decode(slice_of(bytes.data, length), fixture->arena, &record),
-		        -EBADMSG);
+			object_record_decode(slice_of(bytes.data, length), fixture->arena, &record),
+			-EBADMSG);
 	buf_release(&bytes);
 }
 
@@ -95,7 +105,7 @@ static void object__record_lengths_are_not_trusted(void **state)
 			memcpy(copy, bytes.data, bytes.length);
 			struct object_record record;
 			int result =
-			        object_record_decode(slice_of(copy, bytes.length), arena, &record);
+				object_record_decode(slice_of(copy, bytes.length), arena, &record);
 			assert_true(result == 0 || result == -EBADMSG);
 			refused += result < 0;
 			bytes.data[i] ^= (char)change;
@@ -121,7 +131,7 @@ static void object__damaged_record_is_told_and_put_over(void **state)
 	struct object_record record;
 	assert_int_equal(object_read(fixture->device, &key, fixture->arena, &record), -EBADMSG);
 	assert_int_equal(
-	        object_read_cached(fixture->device, &key, fixture->arena, &record), -EBADMSG);
+		object_read_cached(fixture->device, &key, fixture->arena, &record), -EBADMSG);
 	struct object_post post = {.key = key, .timestamp = at(20), .arena = fixture->arena};
 	assert_int_equal(device_commit(fixture->device, object_post, &post), -EBADMSG);
 
@@ -150,7 +160,7 @@ static void object__small_body_with_a_flipped_bit_is_refused(void **state)
 		assert_int_equal(device_commit(fixture->device, put_raw, &raw), 0);
 		assert_int_equal(object_body_open(fixture->device, &key, &record, &body), -EBADMSG);
 		assert_int_equal(
-		        object_body_open_cached(fixture->device, &key, &record, &body), -EBADMSG);
+			object_body_open_cached(fixture->device, &key, &record, &body), -EBADMSG);
 		value.data[i] ^= (char)(1 << i % 8);
 	}
 	struct raw shorter = {DEVICE_BODIES, buf_slice(&raw_key), slice_of(value.data, 499)};
@@ -307,8 +317,8 @@ static void object__recover_moves_and_removes(void **state)
 	object_writer_free(finished);
 	object_writer_free(begun);
 	char *restore = xasprintf(
-	        "rm -r %s/bodies/ab && mv %s/saved/* %s/incoming/ && touch %s/incoming/note",
-	        fixture->path, fixture->path, fixture->path, fixture->path);
+		"rm -r %s/bodies/ab && mv %s/saved/* %s/incoming/ && touch %s/incoming/note",
+		fixture->path, fixture->path, fixture->path, fixture->path);
 	assert_int_equal(system(restore), 0);
 	free(restore);
 	assert_body(fixture, 70000, 1);

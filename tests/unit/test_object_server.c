@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <openssl/evp.h>
 
@@ -65,14 +66,15 @@ static void adopt_boundary(struct exchange *exchange, const char *head)
 	memcpy((char *)own, captured, 32);
 }
 
-static void compare_header(const struct capture *capture, const struct exchange *exchange, const char *name,
-	const char *expected)
+static void compare_header(const struct capture *capture, const struct exchange *exchange,
+	const char *name, const char *expected)
 {
 	const char *value = headers_get(&exchange->reply.headers, name);
 	if (strcasecmp(name, "Content-Length") == 0 && !value)
 		value = arena_printf(exchange->arena, "%zu", exchange->received.length);
 	if (!value || strcmp(value, expected) != 0)
-		fail_msg("%s: %s is %s, expected %s", capture->title, name, value ? value : "missing", expected);
+		fail_msg("%s: %s is %s, expected %s", capture->title, name,
+			value ? value : "missing", expected);
 }
 
 static void compare_reply(const struct capture *capture, struct exchange *exchange)
@@ -82,7 +84,8 @@ static void compare_reply(const struct capture *capture, struct exchange *exchan
 	char *status = arena_printf(exchange->arena, "%d %s ", reply->status,
 		reply->reason ? reply->reason : status_reason(reply->status));
 	if (strncmp(capture->head, status, strlen(status)) != 0)
-		fail_msg("%s: %s(%.*s), expected %s", capture->title, status, SLICE_PRINT(reply->text), capture->head);
+		fail_msg("%s: %s(%.*s), expected %s", capture->title, status,
+			SLICE_PRINT(reply->text), capture->head);
 	size_t expected_count = 0;
 	char *at = capture->head;
 	while ((at = strchr(at, '['))) {
@@ -94,13 +97,15 @@ static void compare_reply(const struct capture *capture, struct exchange *exchan
 		expected_count += strcmp(at + 1, "Content-Length") != 0;
 		at = end + 1;
 	}
-	size_t count = reply->headers.count - headers_occurrences(&reply->headers, "Content-Length");
+	size_t count =
+		reply->headers.count - headers_occurrences(&reply->headers, "Content-Length");
 	if (count != expected_count)
 		fail_msg("%s: %zu headers, expected %zu", capture->title, count, expected_count);
-	struct slice expected = capture->body ? unquote_python(exchange->arena, capture->body) : SLICE_NONE;
+	struct slice expected =
+		capture->body ? unquote_python(exchange->arena, capture->body) : SLICE_NONE;
 	if (!slice_equal(exchange->received, expected))
-		fail_msg("%s: body %.*s, expected %.*s", capture->title, SLICE_PRINT(exchange->received),
-			SLICE_PRINT(expected));
+		fail_msg("%s: body %.*s, expected %.*s", capture->title,
+			SLICE_PRINT(exchange->received), SLICE_PRINT(expected));
 	if (reply->body)
 		assert_int_equal(reply->content_length, exchange->received.length);
 }
@@ -113,7 +118,8 @@ static char *expand_name(struct arena *arena, char *request)
 	char *name = arena_alloc(arena, 1026);
 	memset(name, 'x', 1025);
 	name[1025] = '\0';
-	return arena_printf(arena, "%.*s%s%s", (int)(mark - request), request, name, mark + strlen("<1025 x>"));
+	return arena_printf(
+		arena, "%.*s%s%s", (int)(mark - request), request, name, mark + strlen("<1025 x>"));
 }
 
 static void co_replay_one(struct fixture *fixture, struct capture *capture)
@@ -152,7 +158,8 @@ static char *read_line(struct arena *arena, FILE *file)
 /* The parser of HTTP answers the first; the second is the replicator's. */
 static bool is_not_ours(const struct capture *capture)
 {
-	return strcmp(capture->title, "# bad length") == 0 || strncmp(capture->title, "# REPLICATE", 11) == 0;
+	return strcmp(capture->title, "# bad length") == 0 ||
+	       strncmp(capture->title, "# REPLICATE", 11) == 0;
 }
 
 static void co_replay(void *argument)
@@ -215,7 +222,9 @@ static void co_sizes(void *argument)
 		struct slice bytes = pattern(arena, sizes[i]);
 		struct exchange exchange;
 		exchange_init(&exchange,
-			arena_printf(arena, "PUT /d1/7/a/c/size [X-Timestamp: %zu] [Content-Type: a/b]", 1700000000 + i));
+			arena_printf(arena,
+				"PUT /d1/7/a/c/size [X-Timestamp: %zu] [Content-Type: a/b]",
+				1700000000 + i));
 		exchange_body(&exchange, bytes);
 		exchange.body.piece = 10007;
 		if (i % 2) {
@@ -227,7 +236,8 @@ static void co_sizes(void *argument)
 		exchange_release(&exchange);
 		co_send(fixture, &exchange, "GET /d1/7/a/c/size", SLICE_NONE, 200);
 		expect_bytes(&exchange, bytes);
-		assert_int_equal(exchange.reply.content_length, sizes[i] ? (int64_t)sizes[i] : exchange.reply.content_length);
+		assert_int_equal(exchange.reply.content_length,
+			sizes[i] ? (int64_t)sizes[i] : exchange.reply.content_length);
 		exchange_release(&exchange);
 	}
 	arena_free(arena);
@@ -243,21 +253,26 @@ static void co_ranges(void *argument)
 	static const struct {
 		const char *range;
 		uint64_t first, last;
-	} cases[] = {{"bytes=0-0", 0, 0}, {"bytes=65535-65536", 65535, 65536}, {"bytes=65536-", 65536, 299999},
-		{"bytes=-1", 299999, 299999}, {"bytes=100-262200", 100, 262200}};
+	} cases[] = {{"bytes=0-0", 0, 0}, {"bytes=65535-65536", 65535, 65536},
+		{"bytes=65536-", 65536, 299999}, {"bytes=-1", 299999, 299999},
+		{"bytes=100-262200", 100, 262200}};
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 300000);
 	struct exchange exchange;
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/r [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/r [X-Timestamp: 1700000000] [Content-Type: a/b]",
+		bytes, 201);
 	exchange_release(&exchange);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		co_send(fixture, &exchange, arena_printf(arena, "GET /d1/7/a/c/r [Range: %s]", cases[i].range),
+		co_send(fixture, &exchange,
+			arena_printf(arena, "GET /d1/7/a/c/r [Range: %s]", cases[i].range),
 			SLICE_NONE, 206);
-		expect_bytes(&exchange, slice_of(bytes.data + cases[i].first, cases[i].last - cases[i].first + 1));
+		expect_bytes(&exchange,
+			slice_of(bytes.data + cases[i].first, cases[i].last - cases[i].first + 1));
 		exchange_release(&exchange);
 	}
-	co_send(fixture, &exchange, "GET /d1/7/a/c/r [Range: bytes=10-70000,131000-131100,5-6]", SLICE_NONE, 206);
+	co_send(fixture, &exchange, "GET /d1/7/a/c/r [Range: bytes=10-70000,131000-131100,5-6]",
+		SLICE_NONE, 206);
 	assert_int_equal(exchange.error, 0);
 	assert_int_equal(exchange.received.length, exchange.reply.content_length);
 	const char *first = memmem(exchange.received.data, exchange.received.length, "\r\n\r\n", 4);
@@ -284,16 +299,20 @@ static void co_refusals_before_body(void *argument)
 		int status;
 	} cases[] = {
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", 409},
-		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [If-None-Match: *]", 412},
+		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [If-None-Match: *]",
+			412},
 		{"PUT /nodev/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b]", 507},
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001]", 400},
-		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [X-Object-Meta-: x]", 400},
+		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [X-Object-Meta-: "
+		 "x]",
+			400},
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] "
 		 "[X-Backend-Obj-Metadata-Footer: yes]",
 			400},
 	};
 	struct fixture *fixture = argument;
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", "x", 201);
+	co_expect(
+		fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", "x", 201);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct exchange exchange;
 		co_send(fixture, &exchange, cases[i].line, SLICE_LITERAL("y"), cases[i].status);
@@ -313,13 +332,14 @@ static void co_broken_bodies(void *argument)
 		int error;
 		size_t length;
 		int status;
-	} cases[] = {{-ETIMEDOUT, 5, 408}, {-ECONNRESET, 5, 499}, {-EPROTO, 5, 400}, {0, 5, 499}, {0, 11, 499},
-		{-ECONNRESET, 100000, 499}};
+	} cases[] = {{-ETIMEDOUT, 5, 408}, {-ECONNRESET, 5, 499}, {-EPROTO, 5, 400}, {0, 5, 499},
+		{0, 11, 499}, {-ECONNRESET, 100000, 499}};
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct exchange exchange;
-		exchange_init(&exchange, "PUT /d1/7/a/c/broken [X-Timestamp: 1700000000] [Content-Type: a/b]");
+		exchange_init(&exchange,
+			"PUT /d1/7/a/c/broken [X-Timestamp: 1700000000] [Content-Type: a/b]");
 		exchange_body(&exchange, pattern(arena, cases[i].length));
 		exchange.request.content_length = cases[i].length > 1000 ? 200000 : 10;
 		exchange.body.error = cases[i].error;
@@ -421,7 +441,8 @@ static void co_rot_in_the_middle(void *argument)
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 200000);
 	struct exchange exchange;
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange,
+		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	flip_byte(fixture, 131072 + 17);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/rot", SLICE_NONE, 200);
@@ -434,7 +455,8 @@ static void co_rot_in_the_middle(void *argument)
 	expect_header(&exchange, "X-Backend-Timestamp", NULL);
 	exchange_release(&exchange);
 	/* what was set aside is no obstacle to a good copy */
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange,
+		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/rot", SLICE_NONE, 200);
 	expect_bytes(&exchange, bytes);
@@ -453,11 +475,13 @@ static void co_rot_at_the_start(void *argument)
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 200000);
 	struct exchange exchange;
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange,
+		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	flip_byte(fixture, 0);
 	/* a range of sound blocks is fine */
-	co_send(fixture, &exchange, "GET /d1/7/a/c/rot [Range: bytes=70000-70009]", SLICE_NONE, 206);
+	co_send(fixture, &exchange, "GET /d1/7/a/c/rot [Range: bytes=70000-70009]", SLICE_NONE,
+		206);
 	expect_bytes(&exchange, slice_of(bytes.data + 70000, 10));
 	exchange_release(&exchange);
 	co_expect(fixture, "HEAD /d1/7/a/c/rot", "", 200);
@@ -477,7 +501,8 @@ static void co_missing_file(void *argument)
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	struct exchange exchange;
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/gone [X-Timestamp: 1700000000] [Content-Type: a/b]",
+	co_send(fixture, &exchange,
+		"PUT /d1/7/a/c/gone [X-Timestamp: 1700000000] [Content-Type: a/b]",
 		pattern(arena, 100000), 201);
 	exchange_release(&exchange);
 	char *path = body_file(fixture);
@@ -507,24 +532,27 @@ static const char *md5_text(struct arena *arena, const char *text)
 static char *document(struct arena *arena, const char *body, const char *footer, const char *md5)
 {
 	if (!footer)
-		return arena_printf(arena, "--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB--", body);
+		return arena_printf(
+			arena, "--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB--", body);
 	const char *md5_line = md5 ? arena_printf(arena, "Content-MD5: %s\r\n", md5) : "";
 	return arena_printf(arena,
-		"--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB\r\nX-Document: object metadata\r\n%s\r\n%s\r\n--BB--",
+		"--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB\r\nX-Document: object "
+		"metadata\r\n%s\r\n%s\r\n--BB--",
 		body, md5_line, footer);
 }
 
-#define FOOTER_PUT                                                                                                     \
-	"PUT /d1/7/a/c/f [X-Timestamp: %d] [Content-Type: a/b] [Transfer-Encoding: chunked] "                          \
-	"[X-Backend-Obj-Metadata-Footer: yes] [X-Backend-Obj-Multipart-Mime-Boundary: BB] "                            \
-	"[ETag: 00000000000000000000000000000000] [X-Object-Meta-A: head] "                                            \
+#define FOOTER_PUT                                                                                 \
+	"PUT /d1/7/a/c/f [X-Timestamp: %d] [Content-Type: a/b] [Transfer-Encoding: chunked] "      \
+	"[X-Backend-Obj-Metadata-Footer: yes] [X-Backend-Obj-Multipart-Mime-Boundary: BB] "        \
+	"[ETag: 00000000000000000000000000000000] [X-Object-Meta-A: head] "                        \
 	"[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 3]"
 
 static void co_footers(void *argument)
 {
-	static const char right[] = "{\"Etag\": \"5D41402ABC4B2A76B9719D911017C592\", \"X-Object-Meta-A\": \"foot\", "
-				    "\"X-Object-Sysmeta-Crypto\": \"c\", \"X-Other\": \"no\", "
-				    "\"X-Object-Sysmeta-Container-Update-Override-Etag\": \"shown\"}";
+	static const char right[] =
+		"{\"Etag\": \"5D41402ABC4B2A76B9719D911017C592\", \"X-Object-Meta-A\": \"foot\", "
+		"\"X-Object-Sysmeta-Crypto\": \"c\", \"X-Other\": \"no\", "
+		"\"X-Object-Sysmeta-Container-Update-Override-Etag\": \"shown\"}";
 	static const struct {
 		const char *footer;
 		bool has_md5;
@@ -557,7 +585,8 @@ static void co_footers(void *argument)
 			co_exchange(fixture, &exchange);
 			expect_status(&exchange, body, cases[i].status);
 			if (cases[i].status == 201)
-				expect_header(&exchange, "Etag", "\"5d41402abc4b2a76b9719d911017c592\"");
+				expect_header(
+					&exchange, "Etag", "\"5d41402abc4b2a76b9719d911017c592\"");
 			assert_non_null(exchange.request.continue_headers);
 			exchange_release(&exchange);
 		}
@@ -579,13 +608,15 @@ static void object_server__takes_metadata_from_footers(void **state)
 
 /* ---- promises ---- */
 
-#define HOSTS "[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 9] "
+#define HOSTS                                                                                      \
+	"[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 9] "
 
 static void co_row_updates(void *argument)
 {
 	struct fixture *fixture = argument;
 	co_expect(fixture,
-		"PUT /d1/7/a%20a/c/o/o [X-Timestamp: 1700000000.00000] [Content-Type: t/p;swift_bytes=9] "
+		"PUT /d1/7/a%20a/c/o/o [X-Timestamp: 1700000000.00000] [Content-Type: "
+		"t/p;swift_bytes=9] "
 		"[X-Trans-Id: tx1] [Host: h] " HOSTS,
 		"hello", 201);
 	script_expect_path(0, METHOD_PUT, "/sdc/9/a%20a/c/o/o");
@@ -596,18 +627,22 @@ static void co_row_updates(void *argument)
 	script_expect(0, "X-Backend-Storage-Policy-Index", "0");
 	script_expect(0, "X-Trans-Id", "tx1");
 	script_expect(0, "Referer", "PUT http://h/d1/7/a%20a/c/o/o");
-	co_expect(fixture, "POST /d1/7/a%20a/c/o/o [X-Timestamp: 1700000001.00000] [Content-Type: n/n] " HOSTS, "", 202);
+	co_expect(fixture,
+		"POST /d1/7/a%20a/c/o/o [X-Timestamp: 1700000001.00000] [Content-Type: n/n] " HOSTS,
+		"", 202);
 	script_expect_path(1, METHOD_PUT, "/sdc/9/a%20a/c/o/o");
 	script_expect(1, "X-Timestamp", "1700000000.00000");
 	script_expect(1, "X-Content-Type", "n/n;swift_bytes=9");
 	script_expect(1, "X-Content-Type-Timestamp", "1700000001.00000");
 	script_expect(1, "X-Meta-Timestamp", "1700000001.00000");
 	script_expect(1, "X-Size", "5");
-	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "", 204);
+	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "",
+		204);
 	script_expect_path(2, METHOD_DELETE, "/sdc/9/a%20a/c/o/o");
 	script_expect(2, "X-Timestamp", "1700000002.00000");
 	/* a conflict or a tombstone that is not written tells nobody */
-	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "", 404);
+	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "",
+		404);
 	assert_int_equal(script.count, 3);
 	co_wait_for_promises(fixture, 0);
 }
@@ -621,9 +656,11 @@ static void co_row_failures(void *argument)
 {
 	struct fixture *fixture = argument;
 	script_reset(503);
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
+		"hello", 201);
 	co_expect(fixture,
-		"PUT /d1/7/a/c/p [X-Timestamp: 1700000000] [Content-Type: t/p] [X-Container-Partition: 9] "
+		"PUT /d1/7/a/c/p [X-Timestamp: 1700000000] [Content-Type: t/p] "
+		"[X-Container-Partition: 9] "
 		"[X-Container-Host: 127.0.0.1:6201,127.0.0.1:1] [X-Container-Device: sdc]",
 		"hello", 201);
 	assert_int_equal(script.count, 1);
@@ -637,7 +674,8 @@ static void co_row_failures(void *argument)
 	/* one of two confirms */
 	script_reset(201);
 	co_expect(fixture,
-		"PUT /d1/7/a/c/q [X-Timestamp: 1700000000] [Content-Type: t/p] [X-Container-Partition: 9] "
+		"PUT /d1/7/a/c/q [X-Timestamp: 1700000000] [Content-Type: t/p] "
+		"[X-Container-Partition: 9] "
 		"[X-Container-Host: 127.0.0.1:6201, 127.0.0.1:1] [X-Container-Device: sdc, sdd]",
 		"hello", 201);
 	co_sleep_ms(1200);
@@ -658,7 +696,8 @@ static void co_slow_row(void *argument)
 	struct fixture *fixture = argument;
 	script_reset(0);
 	uint64_t before = loop_now_ms();
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
+		"hello", 201);
 	assert_in_range(loop_now_ms() - before, 950, 1900);
 	assert_int_equal(object_server_updates(fixture->server), 1);
 	assert_int_equal(count_promises(fixture), 1);
@@ -683,7 +722,8 @@ static bool allow_none(void *argument, enum backend_service service, const char 
 static void co_forged_peer(void *argument)
 {
 	struct fixture *fixture = argument;
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
+		"hello", 201);
 	assert_int_equal(script.count, 0);
 	assert_int_equal(count_promises(fixture), 1);
 }
@@ -697,20 +737,23 @@ static void object_server__does_not_speak_to_forged_peers(void **state)
 	fixture_run(co_forged_peer, fixture);
 }
 
-#define QUEUE                                                                                                          \
-	"[X-Delete-At-Container: 1795305599] [X-Delete-At-Partition: 54] [X-Delete-At-Host: 127.0.0.1:6201] "          \
+#define QUEUE                                                                                      \
+	"[X-Delete-At-Container: 1795305599] [X-Delete-At-Partition: 54] [X-Delete-At-Host: "      \
+	"127.0.0.1:6201] "                                                                         \
 	"[X-Delete-At-Device: d5] "
 
 static void co_queue(void *argument)
 {
 	struct fixture *fixture = argument;
 	co_expect(fixture,
-		"PUT /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.29997] [X-Delete-At: 1795309019] "
+		"PUT /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.29997] [X-Delete-At: "
+		"1795309019] "
 		"[Content-Type: text/plain] " QUEUE,
 		"hello", 201);
 	/* the capture of replicated-object-session.txt */
 	assert_int_equal(script.count, 1);
-	script_expect_path(0, METHOD_PUT, "/d5/54/.expiring_objects/1795305599/1795309019-AUTH_test/c1/sess");
+	script_expect_path(
+		0, METHOD_PUT, "/d5/54/.expiring_objects/1795305599/1795309019-AUTH_test/c1/sess");
 	script_expect(0, "X-Timestamp", "1795222619.29997");
 	script_expect(0, "X-Size", "0");
 	script_expect(0, "X-Content-Type", "text/plain;swift_expirer_bytes=5");
@@ -719,7 +762,8 @@ static void co_queue(void *argument)
 	script_expect(0, "X-Backend-Storage-Policy-Index", "0");
 	co_wait_for_promises(fixture, 0);
 	/* a POST without X-Delete-At drops the expiry: the old entry is to be removed */
-	co_expect(fixture, "POST /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.68759]", "", 202);
+	co_expect(
+		fixture, "POST /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.68759]", "", 202);
 	struct promises_seen seen;
 	see_promises(fixture, &seen);
 	assert_int_equal(seen.count, 1);
@@ -739,21 +783,29 @@ static void object_server__keeps_the_expirer_queue(void **state)
 static void co_queue_removals(void *argument)
 {
 	struct fixture *fixture = argument;
-	const char *put = "PUT /d1/20/a/c/%s [X-Timestamp: %s] [Content-Type: t/p] [X-Delete-At: 1795309019]";
+	const char *put =
+		"PUT /d1/20/a/c/%s [X-Timestamp: %s] [Content-Type: t/p] [X-Delete-At: 1795309019]";
 	struct arena *arena = arena_new();
 	for (int i = 0; i < 5; i++)
-		co_expect(fixture, arena_printf(arena, put, arena_printf(arena, "%d", i), "1795222600"), "x", 201);
+		co_expect(fixture,
+			arena_printf(arena, put, arena_printf(arena, "%d", i), "1795222600"), "x",
+			201);
 	assert_int_equal(count_promises(fixture), 0);
 	/* the same time again, by a newer version */
 	co_expect(fixture, arena_printf(arena, put, "0", "1795222601"), "x", 201);
 	assert_int_equal(count_promises(fixture), 0);
-	co_expect(fixture, "PUT /d1/20/a/c/1 [X-Timestamp: 1795222601] [Content-Type: t/p]", "x", 201);
+	co_expect(fixture, "PUT /d1/20/a/c/1 [X-Timestamp: 1795222601] [Content-Type: t/p]", "x",
+		201);
 	assert_int_equal(count_promises(fixture), 1);
 	co_expect(fixture, "DELETE /d1/20/a/c/2 [X-Timestamp: 1795222601]", "", 204);
 	assert_int_equal(count_promises(fixture), 2);
 	co_expect(fixture,
-		"DELETE /d1/20/a/c/3 [X-Timestamp: 1795222601] [X-Backend-Clean-Expiring-Object-Queue: no]", "", 204);
-	co_expect(fixture, "DELETE /d1/20/a/c/4 [X-Timestamp: 1795222601] [X-Backend-Replication: true]", "", 204);
+		"DELETE /d1/20/a/c/3 [X-Timestamp: 1795222601] "
+		"[X-Backend-Clean-Expiring-Object-Queue: no]",
+		"", 204);
+	co_expect(fixture,
+		"DELETE /d1/20/a/c/4 [X-Timestamp: 1795222601] [X-Backend-Replication: true]", "",
+		204);
 	co_expect(fixture, "DELETE /d1/20/a/c/0 [X-Timestamp: 1795222600]", "", 409);
 	assert_int_equal(count_promises(fixture), 2);
 	arena_free(arena);
@@ -771,8 +823,10 @@ static void co_metadata(void *argument)
 	struct fixture *fixture = argument;
 	struct exchange exchange;
 	co_expect(fixture,
-		"PUT /d1/7/a/c/m [X-Timestamp: 1700000000] [Content-Type: t/p] [x-object-meta-fOO-2b: 1] "
-		"[X-Object-Sysmeta-S: s] [X-Object-Transient-Sysmeta-T: t] [X-Odd: odd] [X-Robots-Tag: none] "
+		"PUT /d1/7/a/c/m [X-Timestamp: 1700000000] [Content-Type: t/p] "
+		"[x-object-meta-fOO-2b: 1] "
+		"[X-Object-Sysmeta-S: s] [X-Object-Transient-Sysmeta-T: t] [X-Odd: odd] "
+		"[X-Robots-Tag: none] "
 		"[X-Backend-Replication-Headers: x-odd x-none] [X-Delete-After: 100]",
 		"x", 201);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/m [X-Timestamp: 1700000001]", SLICE_NONE, 200);
@@ -785,10 +839,13 @@ static void co_metadata(void *argument)
 	exchange_release(&exchange);
 	co_expect(fixture, "GET /d1/7/a/c/m [X-Timestamp: 1700000100]", "", 404);
 	co_expect(fixture, "GET /d1/7/a/c/m [X-Timestamp: 1700000099.99999]", "", 200);
-	co_expect(fixture, "GET /d1/7/a/c/m [X-Timestamp: 1700000001] [If-None-Match: s] [X-Backend-Etag-Is-At: "
-			   "X-None, x-object-sysmeta-s]",
+	co_expect(fixture,
+		"GET /d1/7/a/c/m [X-Timestamp: 1700000001] [If-None-Match: s] "
+		"[X-Backend-Etag-Is-At: "
+		"X-None, x-object-sysmeta-s]",
 		"", 304);
-	co_expect(fixture, "POST /d1/7/a/c/m [X-Timestamp: 1700000002] [X-Object-Sysmeta-S: new]", "", 202);
+	co_expect(fixture, "POST /d1/7/a/c/m [X-Timestamp: 1700000002] [X-Object-Sysmeta-S: new]",
+		"", 202);
 	co_send(fixture, &exchange, "HEAD /d1/7/a/c/m", SLICE_NONE, 200);
 	expect_header(&exchange, "X-Object-Sysmeta-S", "s");
 	expect_header(&exchange, "X-Object-Transient-Sysmeta-T", NULL);
@@ -801,6 +858,112 @@ static void co_metadata(void *argument)
 static void object_server__keeps_the_headers_that_swift_keeps(void **state)
 {
 	fixture_run(co_metadata, *state);
+}
+
+/* ---- devices ---- */
+
+static void co_failing_device(void *argument)
+{
+	struct fixture *fixture = argument;
+	struct exchange exchange;
+	co_expect(fixture, "PUT /d1/7/a/c/old [X-Timestamp: 1700000000] [Content-Type: t/p]", "x",
+		201);
+	exchange_init(
+		&exchange, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS);
+	exchange_body(&exchange, SLICE_LITERAL("hello"));
+	exchange.body.failing = device_entry_device(fixture->entry);
+	co_exchange(fixture, &exchange);
+	expect_status(&exchange, "PUT", 507);
+	exchange_release(&exchange);
+	assert_int_equal(script.count, 0);
+	assert_int_equal(update_board_claims(object_server_board(fixture->server)), 0);
+	co_expect(fixture, "GET /d1/7/a/c/old", "", 507);
+	co_expect(fixture, "DELETE /d1/7/a/c/old [X-Timestamp: 1700000001]", "", 507);
+	assert_int_equal(device_entry_requests(fixture->entry), 0);
+}
+
+static void object_server__answers_507_for_a_failed_device(void **state)
+{
+	fixture_run(co_failing_device, *state);
+}
+
+/* ---- several loops ---- */
+
+enum { LOOPS = 3, ROUNDS = 60 };
+
+struct loop_work {
+	struct fixture *fixture;
+	int index;
+	int status; /* the first unexpected one, or 0: assertions are the main thread's */
+};
+
+/* `statuses` are those that may come, 0-terminated. */
+static void co_count_unexpected(
+	struct loop_work *work, const char *line, struct slice body, const int *statuses)
+{
+	struct exchange exchange;
+	exchange_init(&exchange, line);
+	if (exchange.request.method == METHOD_PUT)
+		exchange_body(&exchange, body);
+	co_exchange(work->fixture, &exchange);
+	while (*statuses && *statuses != exchange.reply.status)
+		statuses++;
+	if (!*statuses || exchange.error)
+		work->status = exchange.reply.status;
+	exchange_release(&exchange);
+}
+
+static void co_work(void *argument)
+{
+	struct loop_work *work = argument;
+	struct arena *arena = arena_new();
+	struct slice small = SLICE_LITERAL("hello");
+	struct slice large = pattern(arena, 70000);
+	for (int i = 0; i < ROUNDS; i++) {
+		const char *own = arena_printf(arena, "/d1/7/a/c/own-%d", work->index);
+		int time = 1700000000 + i;
+		struct slice body = i % 4 ? small : large;
+		co_count_unexpected(work,
+			arena_printf(arena,
+				"PUT %s [X-Timestamp: %d] [Content-Type: t/p] [X-Container-Host: "
+				"127.0.0.1:1] [X-Container-Device: sda] [X-Container-Partition: 9]",
+				own, time),
+			body, (int[]){201, 0});
+		co_count_unexpected(
+			work, arena_printf(arena, "GET %s", own), small, (int[]){200, 0});
+		co_count_unexpected(work,
+			arena_printf(arena, "POST %s [X-Timestamp: %d.5]", own, time), small,
+			(int[]){202, 0});
+		co_count_unexpected(work,
+			arena_printf(arena,
+				"PUT /d1/7/a/c/shared [X-Timestamp: %d] [Content-Type: t/p]", time),
+			body, (int[]){201, 409, 0});
+		co_count_unexpected(work, "GET /d1/7/a/c/shared", small, (int[]){200, 404, 0});
+		co_count_unexpected(work,
+			arena_printf(arena, "DELETE /d1/7/a/c/shared [X-Timestamp: %d.1]", time),
+			small, (int[]){204, 404, 409, 0});
+	}
+	arena_free(arena);
+}
+
+static void *loop_thread(void *argument)
+{
+	fixture_run(co_work, argument);
+	return NULL;
+}
+
+static void object_server__serves_several_loops(void **state)
+{
+	struct loop_work works[LOOPS];
+	pthread_t threads[LOOPS];
+	for (int i = 0; i < LOOPS; i++) {
+		works[i] = (struct loop_work){.fixture = *state, .index = i};
+		assert_int_equal(pthread_create(&threads[i], NULL, loop_thread, &works[i]), 0);
+	}
+	for (int i = 0; i < LOOPS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(works[i].status, 0);
+	}
 }
 
 int main(void)
@@ -826,6 +989,8 @@ int main(void)
 		TEST(object_server__keeps_the_expirer_queue),
 		TEST(object_server__promises_to_remove_old_queue_entries),
 		TEST(object_server__keeps_the_headers_that_swift_keeps),
+		TEST(object_server__answers_507_for_a_failed_device),
+		TEST(object_server__serves_several_loops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,10 +48,10 @@ struct operation {
 	int object;
 	uint64_t id; /* number of the operation, from 1: in headers, types and bodies */
 	struct timestamp time;
-	uint64_t size;      /* PUT */
+	uint64_t size;	    /* PUT */
 	uint64_t delete_at; /* PUT, POST: the header, 0 = none; EXPIRE: what is asked for */
-	bool with_type;     /* POST */
-	bool announced;     /* PUT: the size is known from the start */
+	bool with_type;	    /* POST */
+	bool announced;	    /* PUT: the size is known from the start */
 	uint64_t random;    /* for ranges */
 };
 
@@ -79,18 +79,18 @@ static struct timestamp random_time(uint64_t *state, uint64_t id)
 {
 	uint64_t seconds = 1000 + id / 16 + next_random(state) % 24;
 	return (struct timestamp){
-	        seconds * TIMESTAMP_RAW_PER_SECOND, next_random(state) % 4 == 0 ? 1 : 0};
+		seconds * TIMESTAMP_RAW_PER_SECOND, next_random(state) % 4 == 0 ? 1 : 0};
 }
 
 static struct operation operation_of(int worker, uint64_t id)
 {
 	static const enum verb verbs[] = {PUT, PUT, PUT, PUT, PUT, POST, POST, POST, DELETE, EXPIRE,
-	        READ, READ, READ, READ, READ_RANGE, READ_RANGE, READ_FOREIGN, READ_FOREIGN};
+		READ, READ, READ, READ, READ_RANGE, READ_RANGE, READ_FOREIGN, READ_FOREIGN};
 	uint64_t state = seed * 1000003 + (uint64_t)worker * 0x100000000 + id;
 	struct operation operation = {
-	        .verb = verbs[next_random(&state) % (sizeof(verbs) / sizeof(verbs[0]))],
-	        .object = (int)(next_random(&state) % OBJECTS_PER_WORKER),
-	        .id = id,
+		.verb = verbs[next_random(&state) % (sizeof(verbs) / sizeof(verbs[0]))],
+		.object = (int)(next_random(&state) % OBJECTS_PER_WORKER),
+		.id = id,
 	};
 	operation.time = random_time(&state, id);
 	operation.size = random_size(&state);
@@ -165,15 +165,15 @@ static bool model_expired(const struct model *model, struct timestamp now)
 static int model_put(struct model *model, const struct operation *operation)
 {
 	if (model->kind != OBJECT_ABSENT &&
-	        timestamp_compare(operation->time, model->data_time) <= 0)
+		timestamp_compare(operation->time, model->data_time) <= 0)
 		return -EEXIST;
 	struct model old = *model;
 	*model = (struct model){
-	        .kind = OBJECT_DATA,
-	        .data_time = operation->time,
-	        .size = operation->size,
-	        .id = operation->id,
-	        .delete_at = operation->delete_at,
+		.kind = OBJECT_DATA,
+		.data_time = operation->time,
+		.size = operation->size,
+		.id = operation->id,
+		.delete_at = operation->delete_at,
 	};
 	if (timestamp_compare(old.meta_time, operation->time) > 0) {
 		model->meta_time = old.meta_time;
@@ -192,10 +192,10 @@ static int model_post(struct model *model, const struct operation *operation)
 	if (model->kind != OBJECT_DATA || model_expired(model, operation->time))
 		return -ENOENT;
 	bool newer =
-	        timestamp_compare(operation->time, newest(model->data_time, model->meta_time)) > 0;
+		timestamp_compare(operation->time, newest(model->data_time, model->meta_time)) > 0;
 	bool newer_type =
-	        operation->with_type &&
-	        timestamp_compare(operation->time, newest(model->data_time, model->type_time)) > 0;
+		operation->with_type &&
+		timestamp_compare(operation->time, newest(model->data_time, model->type_time)) > 0;
 	if (newer) {
 		model->meta_time = operation->time;
 		model->meta_id = operation->id;
@@ -221,8 +221,8 @@ static int model_delete(struct model *model, const struct operation *operation)
 	}
 	if (!newer)
 		return model->kind == OBJECT_DATA && !model_expired(model, operation->time)
-		               ? -EEXIST
-		               : 0;
+			       ? -EEXIST
+			       : 0;
 	*model = (struct model){.kind = OBJECT_TOMBSTONE, .data_time = operation->time};
 	return 0;
 }
@@ -270,7 +270,7 @@ struct worker {
 static void complain(const struct worker *worker, const char *condition, int line)
 {
 	fprintf(stderr, "model: worker %d, after %" PRIu64 " operations, line %d: not so: %s\n",
-	        worker->number, worker->done, line, condition);
+		worker->number, worker->done, line, condition);
 	_exit(1);
 }
 
@@ -324,14 +324,14 @@ static int store_put(struct worker *worker, const struct operation *operation)
 	struct headers headers;
 	make_headers(operation, &headers);
 	struct object_put put = {
-	        .key = key,
-	        .name = name_of(worker->number, operation->object, name),
-	        .timestamp = operation->time,
-	        .writer = writer,
-	        .etag = headers.id,
-	        .content_type = headers.type,
-	        .headers = headers.list,
-	        .header_count = headers.count,
+		.key = key,
+		.name = name_of(worker->number, operation->object, name),
+		.timestamp = operation->time,
+		.writer = writer,
+		.etag = headers.id,
+		.content_type = headers.type,
+		.headers = headers.list,
+		.header_count = headers.count,
 	};
 	int result = device_commit(worker->device, object_put, &put);
 	object_writer_free(writer);
@@ -343,28 +343,28 @@ static int store_post(struct worker *worker, const struct operation *operation, 
 	struct headers headers;
 	make_headers(operation, &headers);
 	struct object_post post = {
-	        .key = key_of(worker->number, operation->object),
-	        .timestamp = operation->time,
-	        .type_time = operation->with_type ? operation->time : TIMESTAMP_ZERO,
-	        .content_type = headers.type,
-	        .headers = headers.list,
-	        .header_count = headers.count,
-	        .arena = arena,
+		.key = key_of(worker->number, operation->object),
+		.timestamp = operation->time,
+		.type_time = operation->with_type ? operation->time : TIMESTAMP_ZERO,
+		.content_type = headers.type,
+		.headers = headers.list,
+		.header_count = headers.count,
+		.arena = arena,
 	};
 	return device_commit(worker->device, object_post, &post);
 }
 
 static int store_delete(
-        struct worker *worker, const struct operation *operation, struct arena *arena)
+	struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	char name[32];
 	struct object_delete delete = {
-	        .key = key_of(worker->number, operation->object),
-	        .name = name_of(worker->number, operation->object, name),
-	        .timestamp = operation->time,
-	        .check_delete_at = operation->verb == EXPIRE,
-	        .if_delete_at = (int64_t)operation->delete_at,
-	        .arena = arena,
+		.key = key_of(worker->number, operation->object),
+		.name = name_of(worker->number, operation->object, name),
+		.timestamp = operation->time,
+		.check_delete_at = operation->verb == EXPIRE,
+		.if_delete_at = (int64_t)operation->delete_at,
+		.arena = arena,
 	};
 	return device_commit(worker->device, object_delete, &delete);
 }
@@ -377,16 +377,16 @@ static bool same_time(struct timestamp a, struct timestamp b)
 }
 
 static bool record_matches(
-        const struct object_record *record, const struct model *model, struct arena *arena)
+	const struct object_record *record, const struct model *model, struct arena *arena)
 {
 	if (record->kind != model->kind || !same_time(record->data_time, model->data_time))
 		return false;
 	if (model->kind != OBJECT_DATA)
 		return true;
 	if (record->size != model->size || !same_time(record->meta_time, model->meta_time) ||
-	        !same_time(record->type_time, model->type_time) ||
-	        strtoull(record->etag, NULL, 10) != model->id ||
-	        object_record_delete_at(record) != model_delete_at(model))
+		!same_time(record->type_time, model->type_time) ||
+		strtoull(record->etag, NULL, 10) != model->id ||
+		object_record_delete_at(record) != model_delete_at(model))
 		return false;
 	struct object_view view;
 	object_view(record, arena, &view);
@@ -398,7 +398,7 @@ static bool record_matches(
 }
 
 static bool body_matches(
-        struct object_body *body, uint64_t id, uint64_t size, uint64_t from, uint64_t bytes)
+	struct object_body *body, uint64_t id, uint64_t size, uint64_t from, uint64_t bytes)
 {
 	char *expected = body_of(id, size);
 	char *data = xmalloc(bytes + 1);
@@ -411,7 +411,7 @@ static bool body_matches(
 }
 
 static void check_body(struct worker *worker, const struct operation *operation,
-        const struct object_key *key, const struct object_record *record)
+	const struct object_key *key, const struct object_record *record)
 {
 	struct object_body *body;
 	int result = object_body_open(worker->device, key, record, &body);
@@ -431,7 +431,7 @@ static void check_body(struct worker *worker, const struct operation *operation,
 }
 
 static void check_object(
-        struct worker *worker, const struct operation *operation, struct arena *arena)
+	struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	struct object_key key = key_of(worker->number, operation->object);
 	struct object_record record;
@@ -442,7 +442,7 @@ static void check_object(
 }
 
 static void check_foreign(
-        struct worker *worker, const struct operation *operation, struct arena *arena)
+	struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	struct object_key key = key_of((int)(operation->random % WORKERS), operation->object);
 	struct object_record record;
@@ -454,7 +454,7 @@ static void check_foreign(
 /* ---- running ---- */
 
 static void run_operation(
-        struct worker *worker, const struct operation *operation, struct arena *arena)
+	struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	int expected = model_apply(worker->objects, operation);
 	int result = 0;
@@ -490,7 +490,7 @@ static void *run_worker(void *argument)
 		arena_free(arena);
 		worker->done++;
 		send_message(
-		        worker, (struct message){.kind = ACKNOWLEDGED, .worker = worker->number});
+			worker, (struct message){.kind = ACKNOWLEDGED, .worker = worker->number});
 	}
 	return NULL;
 }
@@ -523,8 +523,8 @@ static void resolve(struct worker *worker)
 		CHECK(worker, store_matches(worker));
 	}
 	send_message(
-	        worker, (struct message){
-	                        .kind = RESOLVED, .worker = worker->number, .count = worker->done});
+		worker, (struct message){
+				.kind = RESOLVED, .worker = worker->number, .count = worker->done});
 	struct arena *arena = arena_new();
 	for (int i = 0; i < OBJECTS_PER_WORKER; i++)
 		check_object(worker, &(struct operation){.verb = READ, .object = i}, arena);
@@ -553,10 +553,10 @@ static unsigned count_files(const char *path)
 static unsigned count_values(struct device *device, enum device_family family)
 {
 	struct device_iterator *iterator =
-	        device_iterator_new(device, family, SLICE_NONE, SLICE_NONE);
+		device_iterator_new(device, family, SLICE_NONE, SLICE_NONE);
 	unsigned count = 0;
 	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found;
-	        found = device_iterator_next(iterator))
+		found = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	return count;
@@ -594,10 +594,10 @@ static void run_child(const char *path, int pipe, const uint64_t *acknowledged, 
 	CHECK(workers, object_store_recover(device) == 0);
 	for (int i = 0; i < WORKERS; i++) {
 		workers[i] = (struct worker){.number = i,
-		        .device = device,
-		        .pipe = pipe,
-		        .done = acknowledged[i],
-		        .limit = limit};
+			.device = device,
+			.pipe = pipe,
+			.done = acknowledged[i],
+			.limit = limit};
 		resolve(&workers[i]);
 	}
 	check_leftovers(path, workers);
@@ -671,7 +671,7 @@ static void model__acknowledged_states_survive_kills(void **state)
 	char *path = fixture_directory();
 	unsigned kills = 0;
 	while (!run_life(path, operations / WORKERS,
-	        1 + next_random(&random) % (operations / 8 + 1), acknowledged))
+		1 + next_random(&random) % (operations / 8 + 1), acknowledged))
 		kills++;
 	/* Once more, to look at the end. */
 	assert_true(run_life(path, operations / WORKERS, UINT64_MAX, acknowledged));
@@ -684,7 +684,7 @@ static void model__acknowledged_states_survive_kills(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(model__acknowledged_states_survive_kills),
+		cmocka_unit_test(model__acknowledged_states_survive_kills),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,9 +24,9 @@
 #include "ring/ring_store.h"
 
 static const char *const samples[] = {
-        "tests/data/ring-v1-small.ring.gz",
-        "tests/data/ring-v1-fractional.ring.gz",
-        "tests/data/ring-v2-small.ring.gz",
+	"tests/data/ring-v1-small.ring.gz",
+	"tests/data/ring-v1-fractional.ring.gz",
+	"tests/data/ring-v2-small.ring.gz",
 };
 enum { SAMPLE_COUNT = sizeof(samples) / sizeof(samples[0]) };
 
@@ -109,16 +109,16 @@ static void check_devices(const struct ring *ring, json_t *expected)
 	for (size_t i = 0; i < json_array_size(expected); i++) {
 		json_t *json = json_array_get(expected, i);
 		struct ring_device device = {
-		        .id = integer_of(json, "id"),
-		        .device = (char *)(uintptr_t)text_of(json, "device"),
-		        .ip = (char *)(uintptr_t)text_of(json, "ip"),
-		        .port = integer_of(json, "port"),
-		        .replication_ip = (char *)(uintptr_t)text_of(json, "replication_ip"),
-		        .replication_port = integer_of(json, "replication_port"),
-		        .region = integer_of(json, "region"),
-		        .zone = integer_of(json, "zone"),
-		        .weight = json_number_value(json_object_get(json, "weight")),
-		        .meta = (char *)(uintptr_t)text_of(json, "meta"),
+			.id = integer_of(json, "id"),
+			.device = (char *)(uintptr_t)text_of(json, "device"),
+			.ip = (char *)(uintptr_t)text_of(json, "ip"),
+			.port = integer_of(json, "port"),
+			.replication_ip = (char *)(uintptr_t)text_of(json, "replication_ip"),
+			.replication_port = integer_of(json, "replication_port"),
+			.region = integer_of(json, "region"),
+			.zone = integer_of(json, "zone"),
+			.weight = json_number_value(json_object_get(json, "weight")),
+			.meta = (char *)(uintptr_t)text_of(json, "meta"),
 		};
 		assert_device_equal(ring_device_at(ring, i), json_is_null(json) ? NULL : &device);
 	}
@@ -131,9 +131,9 @@ static void check_rows(const struct ring *ring, json_t *rows)
 		json_t *ids = json_array_get(rows, row);
 		for (uint32_t p = 0; p < ring_partition_count(ring); p++) {
 			uint32_t expected =
-			        p < json_array_size(ids)
-			                ? (uint32_t)json_integer_value(json_array_get(ids, p))
-			                : RING_SLOT_NONE;
+				p < json_array_size(ids)
+					? (uint32_t)json_integer_value(json_array_get(ids, p))
+					: RING_SLOT_NONE;
 			assert_int_equal(ring_slot(ring, p, row), expected);
 		}
 	}
@@ -176,11 +176,11 @@ static void ring__swift_files_give_swifts_nodes(void **state)
 		struct ring *ring = load(path);
 		assert_int_equal(ring_part_power(ring), integer_of(expected, "part_power"));
 		assert_int_equal(
-		        ring_partition_count(ring), integer_of(expected, "partition_count"));
+			ring_partition_count(ring), integer_of(expected, "partition_count"));
 		assert_int_equal(ring_version(ring), integer_of(expected, "version"));
 		assert_int_equal(ring_next_part_power(ring), -1);
 		assert_true(ring_replica_count(ring) ==
-		            json_number_value(json_object_get(expected, "replica_count")));
+			    json_number_value(json_object_get(expected, "replica_count")));
 		check_devices(ring, json_object_get(expected, "devs"));
 		check_rows(ring, json_object_get(expected, "replica2part2dev_id"));
 		json_t *primaries = json_object_get(expected, "primary_ids_by_part");
@@ -199,14 +199,14 @@ static void ring__partition_is_the_top_of_the_hash(void **state)
 	(void)state;
 	/* MD5 of "/AUTH_test" with suffix "changeme". */
 	static const unsigned char hash[16] = {
-	        0x9d, 0x00, 0xc9, 0xd0, 0x91, 0xfe, 0xa9, 0xea, 0x85, 0x5f};
+		0x9d, 0x00, 0xc9, 0xd0, 0x91, 0xfe, 0xa9, 0xea, 0x85, 0x5f};
 	static const struct {
 		int part_power;
 		uint32_t partition;
 	} cases[] = {{0, 0}, {4, 9}, {8, 157}, {10, 628}, {18, 160771}, {32, 2634074576u}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		assert_int_equal(
-		        ring_partition_of_hash(hash, cases[i].part_power), cases[i].partition);
+			ring_partition_of_hash(hash, cases[i].part_power), cases[i].partition);
 	struct ring *ring = load(samples[0]);
 	assert_int_equal(ring_partition(ring, hash), 9);
 	ring_unref(ring);
@@ -238,8 +238,8 @@ static char *make_directory(void)
 static void drop_directory(char *path)
 {
 	static const char *const names[] = {"account.ring.gz", "container.ring.gz",
-	        "object.ring.gz", "object-1.ring.gz", "object-12.ring.gz", "object-007.ring.gz",
-	        "object-999.ring.gz"};
+		"object.ring.gz", "object-1.ring.gz", "object-12.ring.gz", "object-007.ring.gz",
+		"object-999.ring.gz"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		_cleanup_free_ char *file = xasprintf("%s/%s", path, names[i]);
 		(void)unlink(file);
@@ -334,7 +334,7 @@ static void ring__truncated_files_are_refused(void **state)
 		for (size_t length = 0; length < file.length; length++) {
 			struct buf stream = BUF_INIT;
 			assert_int_equal(
-			        ring_gunzip(slice_of(file.data, length), &stream, NULL), -EINVAL);
+				ring_gunzip(slice_of(file.data, length), &stream, NULL), -EINVAL);
 			buf_release(&stream);
 		}
 		buf_append_byte(&file, 'x');
@@ -386,45 +386,45 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 		size_t rows_length;
 		const char *error; /* a part of the text */
 	} cases[] = {
-	        {"[]", 2, "part_shift is missing"},
-	        {"{", 2, "not JSON"},
-	        {HEAD "\"replica_count\": 1}", 2, "part_shift is missing"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 33}", 2,
-	                "part_shift is not an integer"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": -1}", 2,
-	                "part_shift is not an integer"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": \"x\"}", 2,
-	                "part_shift is not an integer"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 0}", 2, "4294967296 partitions"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 31}", 2, "2 partitions"},
-	        {HEAD "\"replica_count\": 2, \"part_shift\": 32}", 2, "2 rows"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 32}", 0, "0 device ids"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 32}", 1, "within a device id"},
-	        {HEAD "\"replica_count\": 1, \"part_shift\": 32}", 4, "2 device ids"},
-	        {HEAD "\"replica_count\": 0, \"part_shift\": 32}", 2, "not from 1 to"},
-	        {HEAD "\"replica_count\": 1e300, \"part_shift\": 32}", 2, "not from 1 to"},
-	        {HEAD "\"replica_count\": 33, \"part_shift\": 32}", 66, "not from 1 to"},
-	        {HEAD "\"replica_count\": null, \"part_shift\": 32}", 2,
-	                "replica_count is not a number"},
-	        {"{\"devs\": [], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0, which does not exist"},
-	        {"{\"devs\": [null], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0, which does not"},
-	        {"{\"devs\": 7, \"replica_count\": 1, \"part_shift\": 32}", 2, "list of devices"},
-	        {"{\"devs\": [7], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0: neither"},
-	        {"{\"devs\": [{}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0: port is missing"},
-	        {"{\"devs\": [{\"port\": 70000}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0: port"},
-	        {"{\"devs\": [{\"id\": 1}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-	                "device 0: id"},
-	        {"{\"devs\": [{\"port\": 1, \"zone\": 1}], \"replica_count\": 1, \"part_shift\": "
-	         "32}",
-	                2, "device 0: device is missing"},
-	        {"{\"byteorder\": \"middle\", \"devs\": [], \"replica_count\": 1, \"part_shift\": "
-	         "32}",
-	                2, "byteorder"},
+		{"[]", 2, "part_shift is missing"},
+		{"{", 2, "not JSON"},
+		{HEAD "\"replica_count\": 1}", 2, "part_shift is missing"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 33}", 2,
+			"part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": -1}", 2,
+			"part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": \"x\"}", 2,
+			"part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 0}", 2, "4294967296 partitions"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 31}", 2, "2 partitions"},
+		{HEAD "\"replica_count\": 2, \"part_shift\": 32}", 2, "2 rows"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 32}", 0, "0 device ids"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 32}", 1, "within a device id"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 32}", 4, "2 device ids"},
+		{HEAD "\"replica_count\": 0, \"part_shift\": 32}", 2, "not from 1 to"},
+		{HEAD "\"replica_count\": 1e300, \"part_shift\": 32}", 2, "not from 1 to"},
+		{HEAD "\"replica_count\": 33, \"part_shift\": 32}", 66, "not from 1 to"},
+		{HEAD "\"replica_count\": null, \"part_shift\": 32}", 2,
+			"replica_count is not a number"},
+		{"{\"devs\": [], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0, which does not exist"},
+		{"{\"devs\": [null], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0, which does not"},
+		{"{\"devs\": 7, \"replica_count\": 1, \"part_shift\": 32}", 2, "list of devices"},
+		{"{\"devs\": [7], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0: neither"},
+		{"{\"devs\": [{}], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0: port is missing"},
+		{"{\"devs\": [{\"port\": 70000}], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0: port"},
+		{"{\"devs\": [{\"id\": 1}], \"replica_count\": 1, \"part_shift\": 32}", 2,
+			"device 0: id"},
+		{"{\"devs\": [{\"port\": 1, \"zone\": 1}], \"replica_count\": 1, \"part_shift\": "
+		 "32}",
+			2, "device 0: device is missing"},
+		{"{\"byteorder\": \"middle\", \"devs\": [], \"replica_count\": 1, \"part_shift\": "
+		 "32}",
+			2, "byteorder"},
 	};
 	static const char zeros[66];
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -434,7 +434,7 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 		assert_int_equal(ring_decode(buf_slice(&stream), &ring, &error), -EINVAL);
 		if (!strstr(error, cases[i].error))
 			fail_msg("%s\ngives \"%s\"\ninstead of \"%s\"", cases[i].json, error,
-			        cases[i].error);
+				cases[i].error);
 		free(error);
 		buf_release(&stream);
 	}
@@ -467,23 +467,23 @@ static void ring__missing_keys_have_defaults(void **state)
 	(void)state;
 	static const char rows[] = {0, 1, 0, 0};
 	struct buf stream = make_v1(
-	        "{\"byteorder\": \"big\", \"part_shift\": 31, \"replica_count\": 1, \"more\": [], "
-	        "\"next_part_power\": 2, \"devs\": [null, {\"device\": \"a\", \"ip\": \"h\", "
-	        "\"port\": 1, \"zone\": 3, \"parts\": 9}, null]}",
-	        rows, 2);
+		"{\"byteorder\": \"big\", \"part_shift\": 31, \"replica_count\": 1, \"more\": [], "
+		"\"next_part_power\": 2, \"devs\": [null, {\"device\": \"a\", \"ip\": \"h\", "
+		"\"port\": 1, \"zone\": 3, \"parts\": 9}, null]}",
+		rows, 2);
 	struct ring *ring = NULL;
 	assert_int_equal(ring_decode(buf_slice(&stream), &ring, NULL), -EINVAL);
 	buf_append(&stream, rows, 2);
 	assert_int_equal(ring_decode(buf_slice(&stream), &ring, NULL), 0);
 	struct ring_device device = {.id = 1,
-	        .device = "a",
-	        .ip = "h",
-	        .port = 1,
-	        .replication_ip = "h",
-	        .replication_port = 1,
-	        .region = 1,
-	        .zone = 3,
-	        .meta = ""};
+		.device = "a",
+		.ip = "h",
+		.port = 1,
+		.replication_ip = "h",
+		.replication_port = 1,
+		.region = 1,
+		.zone = 3,
+		.meta = ""};
 	assert_device_equal(ring_device_at(ring, 1), &device);
 	assert_null(ring_device_at(ring, 0));
 	assert_null(ring_device_at(ring, 2));
@@ -501,30 +501,30 @@ static void ring__odd_texts_are_written_as_python_does(void **state)
 		double weight;
 		const char *text;
 	} weights[] = {{0, "0.0"}, {100, "100.0"}, {33.3, "33.3"}, {0.1, "0.1"},
-	        {1.0 / 3, "0.3333333333333333"}, {1e-5, "1e-05"}, {0.0001, "0.0001"},
-	        {1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"},
-	        {9007199254740993.0, "9007199254740992.0"}};
+		{1.0 / 3, "0.3333333333333333"}, {1e-5, "1e-05"}, {0.0001, "0.0001"},
+		{1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"},
+		{9007199254740993.0, "9007199254740992.0"}};
 	for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++) {
 		struct ring *ring = ring_new(0, 1, 1, 1, 2);
 		struct ring_device device = {.device = "d\"\\\n\x01\x7f",
-		        .ip = "h",
-		        .replication_ip = "h",
-		        .weight = weights[i].weight,
-		        .meta = "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"};
+			.ip = "h",
+			.replication_ip = "h",
+			.weight = weights[i].weight,
+			.meta = "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"};
 		ring_put_device(ring, &device);
 		ring_put_slot(ring, 0, 0, 0);
 		assert_int_equal(ring_finish(ring, NULL), 0);
 		struct buf stream = BUF_INIT;
 		assert_int_equal(ring_encode_v1(ring, &stream), 0);
 		_cleanup_free_ char *expected =
-		        xasprintf("{\"byteorder\": \"little\", \"devs\": [{\"device\": "
-		                  "\"d\\\"\\\\\\n\\u0001\x7f\", \"id\": 0, "
-		                  "\"ip\": \"h\", \"meta\": \"\\u00e9\\u20ac\\ud83d\\ude00\", "
-		                  "\"port\": 0, \"region\": 0, "
-		                  "\"replication_ip\": \"h\", \"replication_port\": 0, \"weight\": "
-		                  "%s, \"zone\": 0}], "
-		                  "\"part_shift\": 32, \"replica_count\": 1}",
-		                weights[i].text);
+			xasprintf("{\"byteorder\": \"little\", \"devs\": [{\"device\": "
+				  "\"d\\\"\\\\\\n\\u0001\x7f\", \"id\": 0, "
+				  "\"ip\": \"h\", \"meta\": \"\\u00e9\\u20ac\\ud83d\\ude00\", "
+				  "\"port\": 0, \"region\": 0, "
+				  "\"replication_ip\": \"h\", \"replication_port\": 0, \"weight\": "
+				  "%s, \"zone\": 0}], "
+				  "\"part_shift\": 32, \"replica_count\": 1}",
+				weights[i].text);
 		stream.data[stream.length - 2] = '\0';
 		assert_string_equal(stream.data + 10, expected);
 		buf_release(&stream);
@@ -549,7 +549,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 			used[ring_slot(ring, partition, row)] = true;
 	for (int pass = 0; pass < 4; pass++) {
 		for (uint64_t k = 0, at = start; k < 2;
-		        k++, at = increment - (n - start) % increment) {
+			k++, at = increment - (n - start) % increment) {
 			for (; at < (k ? start : n); at += increment) {
 				for (uint32_t row = 0; row < ring->row_count; row++) {
 					uint32_t id = ring_slot(ring, (uint32_t)at, row);
@@ -559,7 +559,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 					bool seen = false;
 					for (size_t i = 0; i < devices && pass < 3 && !seen; i++) {
 						const struct ring_device *u =
-						        ring_device_at(ring, i);
+							ring_device_at(ring, i);
 						seen = used[i] && u->region == d->region &&
 						       (pass < 1 || u->zone == d->zone) &&
 						       (pass < 2 || strcmp(u->ip, d->ip) == 0);
@@ -576,7 +576,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 }
 
 static struct ring *make_ring(
-        int part_power, double replicas, int devices, int per_host, int hosts_per_zone)
+	int part_power, double replicas, int devices, int per_host, int hosts_per_zone)
 {
 	struct ring_builder *builder;
 	struct ring_rebalance result;
@@ -586,14 +586,14 @@ static struct ring *make_ring(
 		_cleanup_free_ char *ip = xasprintf("10.0.%d.%d", host / 256, host % 256);
 		_cleanup_free_ char *name = xasprintf("d%d", i);
 		struct ring_device device = {.device = name,
-		        .ip = ip,
-		        .port = 6200,
-		        .replication_ip = ip,
-		        .replication_port = 6200,
-		        .region = host / hosts_per_zone / 2,
-		        .zone = host / hosts_per_zone % 2,
-		        .weight = 100 + i % 7,
-		        .meta = ""};
+			.ip = ip,
+			.port = 6200,
+			.replication_ip = ip,
+			.replication_port = 6200,
+			.region = host / hosts_per_zone / 2,
+			.zone = host / hosts_per_zone % 2,
+			.weight = 100 + i % 7,
+			.meta = ""};
 		assert_int_equal(ring_builder_add_device(builder, &device, &id, NULL), 0);
 	}
 	assert_int_equal(ring_builder_rebalance(builder, 42, 1000000, &result, NULL), 0);
@@ -611,15 +611,15 @@ static void ring__handoffs_of_large_rings_are_swifts(void **state)
 		int devices, per_host, hosts_per_zone;
 		uint32_t step;
 	} cases[] = {
-	        {0, 1, 3, 1, 1, 1}, {6, 3, 3, 1, 1, 1}, {7, 2.3, 24, 2, 3, 1}, {8, 3, 40, 4, 2, 7},
-	        {12, 3, 2600, 10, 130, 1999}, /* more marks than the iterator has room for */
-	        {17, 3, 12, 2, 2, 60000},     /* increment 2 */
+		{0, 1, 3, 1, 1, 1}, {6, 3, 3, 1, 1, 1}, {7, 2.3, 24, 2, 3, 1}, {8, 3, 40, 4, 2, 7},
+		{12, 3, 2600, 10, 130, 1999}, /* more marks than the iterator has room for */
+		{17, 3, 12, 2, 2, 60000},     /* increment 2 */
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct ring *ring = make_ring(cases[i].part_power, cases[i].replicas,
-		        cases[i].devices, cases[i].per_host, cases[i].hosts_per_zone);
+			cases[i].devices, cases[i].per_host, cases[i].hosts_per_zone);
 		_cleanup_free_ int *expected =
-		        xcalloc((size_t)cases[i].devices, sizeof(expected[0]));
+			xcalloc((size_t)cases[i].devices, sizeof(expected[0]));
 		for (uint32_t p = 0; p < ring_partition_count(ring); p += cases[i].step) {
 			size_t count = naive_handoffs(ring, p, expected);
 			struct ring_handoffs handoffs;
@@ -754,7 +754,7 @@ static void ring_store__reload_follows_the_modification_time(void **state)
 
 	ring_store_free(store);
 	assert_int_equal(
-	        ring_partition_count(first), 16); /* who holds a reference keeps the old one */
+		ring_partition_count(first), 16); /* who holds a reference keeps the old one */
 	ring_unref(first);
 	drop_directory(directory);
 }
@@ -762,22 +762,22 @@ static void ring_store__reload_follows_the_modification_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(ring__swift_files_give_swifts_nodes),
-	        cmocka_unit_test(ring__partition_is_the_top_of_the_hash),
-	        cmocka_unit_test(ring__v1_is_written_as_swift_writes_it),
-	        cmocka_unit_test(ring__saved_file_is_read_back_equal),
-	        cmocka_unit_test(ring__save_says_what_fails),
-	        cmocka_unit_test(ring__flipped_bits_are_refused_or_harmless),
-	        cmocka_unit_test(ring__truncated_files_are_refused),
-	        cmocka_unit_test(ring__damaged_contents_never_crash),
-	        cmocka_unit_test(ring__bad_headers_say_what_is_wrong),
-	        cmocka_unit_test(ring__a_bomb_is_refused),
-	        cmocka_unit_test(ring__missing_keys_have_defaults),
-	        cmocka_unit_test(ring__odd_texts_are_written_as_python_does),
-	        cmocka_unit_test(ring__handoffs_of_large_rings_are_swifts),
-	        cmocka_unit_test(ring_store__finds_the_rings_of_a_directory),
-	        cmocka_unit_test(ring_store__refuses_a_broken_ring_at_start),
-	        cmocka_unit_test(ring_store__reload_follows_the_modification_time),
+		cmocka_unit_test(ring__swift_files_give_swifts_nodes),
+		cmocka_unit_test(ring__partition_is_the_top_of_the_hash),
+		cmocka_unit_test(ring__v1_is_written_as_swift_writes_it),
+		cmocka_unit_test(ring__saved_file_is_read_back_equal),
+		cmocka_unit_test(ring__save_says_what_fails),
+		cmocka_unit_test(ring__flipped_bits_are_refused_or_harmless),
+		cmocka_unit_test(ring__truncated_files_are_refused),
+		cmocka_unit_test(ring__damaged_contents_never_crash),
+		cmocka_unit_test(ring__bad_headers_say_what_is_wrong),
+		cmocka_unit_test(ring__a_bomb_is_refused),
+		cmocka_unit_test(ring__missing_keys_have_defaults),
+		cmocka_unit_test(ring__odd_texts_are_written_as_python_does),
+		cmocka_unit_test(ring__handoffs_of_large_rings_are_swifts),
+		cmocka_unit_test(ring_store__finds_the_rings_of_a_directory),
+		cmocka_unit_test(ring_store__refuses_a_broken_ring_at_start),
+		cmocka_unit_test(ring_store__reload_follows_the_modification_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

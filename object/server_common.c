@@ -8,7 +8,7 @@
 int object_request_enter(struct object_request *r, bool needs_space)
 {
 	int error = server_request_enter(
-	        r->server->options.devices, &r->path, needs_space, r->reply, &r->entry);
+		r->server->options.devices, &r->path, needs_space, r->reply, &r->entry);
 	if (error)
 		return error;
 	r->device = device_entry_device(r->entry);
@@ -52,12 +52,18 @@ void object_reply_time(struct object_request *r, int status, const struct timest
 		object_reply_timestamp(r, "X-Backend-Timestamp", *time);
 }
 
+void object_device_fail(struct object_request *r, const char *doing)
+{
+	if (device_fail(r->device))
+		log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "device %s failed: %s",
+			r->path.device, doing);
+}
+
 void object_reply_device(struct object_request *r, int error, const char *doing)
 {
-	if (error == -EIO && device_fail(r->device))
-		log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "device %s failed: %s",
-		        r->path.device, doing);
-	if (error == -EIO || error == -ENOSPC)
+	/* a full disk is no news, and a failed one was logged when it failed */
+	bool known = error == -ENOSPC || device_state(r->device) == DEVICE_FAILED;
+	if (known)
 		server_reply_drive(r->reply, r->path.device);
 	else
 		server_reply_error(r->request, r->reply, r->path.device, error, doing);
@@ -91,15 +97,15 @@ static void quarantine(void *argument)
 }
 
 void co_object_quarantine(
-        struct object_request *r, const struct object_record *record, const char *why)
+	struct object_request *r, const struct object_record *record, const char *why)
 {
 	struct quarantine_job job = {r, record, 0};
 	co_offload(r->pool, quarantine, &job);
 	char hash[HASH_PATH_HEX_BYTES];
 	hash_hex(r->key.hash, hash);
 	log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "quarantined %s on %s: %s%s%s", hash,
-	        r->path.device, why, job.result ? "; this failed: " : "",
-	        job.result ? strerror(-job.result) : "");
+		r->path.device, why, job.result ? "; this failed: " : "",
+		job.result ? strerror(-job.result) : "");
 }
 
 int co_object_request_record(struct object_request *r, struct object_record *ret_record)
@@ -113,6 +119,7 @@ int co_object_request_record(struct object_request *r, struct object_record *ret
 		co_object_quarantine(r, NULL, "its record is damaged");
 		object_reply_time(r, 404, NULL);
 	} else if (job.result) {
+		object_device_fail(r, "reading an object's record");
 		object_reply_device(r, job.result, "reading an object's record");
 	} else if (record.kind != OBJECT_ABSENT && !slice_equal(record.name, r->name)) {
 		object_reply_time(r, 403, NULL);

@@ -1,0 +1,148 @@
+"""A cluster of several swiftlet processes on loopback ports, with one set of rings.
+
+    with Cluster(storage=4, devices=1) as cluster:
+        user = cluster.log_in()
+
+makes one proxy process and four storage processes (account, container and object server each) with one device each.
+storage=0 makes one process that is everything, over all the devices.  Each storage process is a zone of its own.
+What the program's command line and configuration file look like is known to make_rings() and configuration() alone.
+"""
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import server
+import support
+
+PARTITION_POWER, REPLICAS = 8, 3
+SWIFTLET = server.TOP / 'swiftlet'
+
+
+class Node:
+    """One process: its roles, its ports by role, its directory with devices in it."""
+
+    def __init__(self, cluster, name, roles, devices):
+        self.cluster, self.name, self.roles = cluster, name, roles
+        first = server.free_ports(len(roles))
+        self.ports = {role: first + number for number, role in enumerate(roles)}
+        self.directory = cluster.directory / name
+        self.devices = devices
+        for device in devices:
+            (self.directory / 'devices' / device).mkdir(parents=True)
+        self.directory.mkdir(exist_ok=True)
+        self.process = None
+
+    def device_path(self, device):
+        return self.directory / 'devices' / device
+
+    def start(self):
+        path = self.directory / 'swiftlet.conf'
+        path.write_text(configuration(self))
+        self.process = server.Process([SWIFTLET, 'serve', '--config', path], self.directory / 'log')
+        self.process.wait_for_output(server.READY)
+
+    def stop(self):
+        process, self.process = self.process, None
+        process.stop()
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process = None
+
+    def freeze(self):
+        """SIGSTOP: the kernel still accepts connections for it, nobody answers."""
+        self.process.signal_group(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.signal_group(signal.SIGCONT)
+
+
+class Cluster:
+    def __init__(self, storage=4, devices=1):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix='swiftlet-cluster-'))
+        self.rings = self.directory / 'rings'
+        self.rings.mkdir()
+        self.token_keys = self.directory / 'token_keys'
+        self.token_keys.write_text(secrets.token_hex(32) + '\n')
+        self.token_keys.chmod(0o600)
+        names = iter('d%d' % number for number in range(1, 1000))
+        if storage:
+            self.proxy = Node(self, 'proxy', ['proxy'], [])
+            self.storage = [Node(self, 'storage%d' % number, ['object', 'container', 'account'],
+                                 [next(names) for _ in range(devices)]) for number in range(1, storage + 1)]
+            self.nodes = [*self.storage, self.proxy]
+        else:
+            self.proxy = Node(self, 'all', ['proxy', 'object', 'container', 'account'], [next(names) for _ in range(devices)])
+            self.storage = [self.proxy]
+            self.nodes = [self.proxy]
+
+    @property
+    def auth_url(self):
+        return 'http://127.0.0.1:%d/auth/v1.0' % self.proxy.ports['proxy']
+
+    def log_in(self):
+        return support.User.log_in(self.auth_url, 'test:tester', 'testing')
+
+    def __enter__(self):
+        try:
+            make_rings(self)
+            for node in self.nodes:
+                node.start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *failure):
+        try:
+            if any(failure):
+                for node in self.nodes:
+                    if node.process:
+                        print('--- log of %s\n%s' % (node.name, node.process.tail()))
+            else:
+                for node in reversed(self.nodes):
+                    if node.process:
+                        node.stop()
+        finally:
+            self._end()
+
+    def _end(self):
+        for node in self.nodes:
+            if node.process:
+                node.thaw()
+            node.kill()
+        if not os.environ.get('SWIFTLET_TEST_KEEP'):
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def make_rings(cluster):
+    """object, container and account ring, each over all the devices; a zone per process, or per device in a single one."""
+    def ring(*words):
+        done = subprocess.run([SWIFTLET, 'ring', *map(str, words)], capture_output=True, text=True, check=False, cwd=server.TOP)
+        assert done.returncode == 0, 'swiftlet ring %s\n%s%s' % (' '.join(map(str, words)), done.stdout, done.stderr)
+    for role in ('object', 'container', 'account'):
+        builder = cluster.rings / (role + '.builder')
+        ring('create', builder, PARTITION_POWER, REPLICAS, 0)
+        zone = 0
+        for node in cluster.storage:
+            for device in node.devices:
+                zone += 1
+                ring('add', builder, 'r1z%d-127.0.0.1:%d/%s' % (zone, node.ports[role], device), 100)
+        ring('rebalance', builder)
+        assert (cluster.rings / (role + '.ring.gz')).exists(), 'rebalance writes the ring beside the builder'
+
+
+def configuration(node):
+    """The text of one process's configuration file."""
+    lines = ['[swiftlet]', 'roles = ' + ','.join(node.roles), 'rings = %s' % node.cluster.rings,
+             'devices = %s' % (node.directory / 'devices'), 'workers = 1', 'hash_path_suffix = cluster']
+    for role, port in node.ports.items():
+        lines += ['', '[%s]' % role, 'bind = 127.0.0.1:%d' % port]
+    if 'proxy' in node.roles:
+        lines += ['', '[auth]', 'token_keys = %s' % node.cluster.token_keys, 'user_test_tester = testing .admin']
+    return '\n'.join(lines) + '\n'
