@@ -78,6 +78,22 @@ void object_headers_put(struct object_header_list *list, const char *name, const
 		list_append(list, title, value);
 }
 
+/* Fields of one name count as one, joined by commas, as WSGI has them. */
+static const char *joined_value(
+	const struct headers *headers, const struct header *header, struct arena *arena)
+{
+	const char *value = NULL;
+	if (headers_occurrences(headers, header->name) == 1)
+		return header->value;
+	for (size_t i = 0; i < headers->count; i++) {
+		const char *piece = headers->items[i].value;
+		if (strcasecmp(headers->items[i].name, header->name) != 0)
+			continue;
+		value = value ? arena_printf(arena, "%s,%s", value, piece) : piece;
+	}
+	return value;
+}
+
 void object_headers_collect(const struct object_request *r, const struct headers *from,
 	unsigned kinds, struct object_header_list *list)
 {
@@ -85,12 +101,13 @@ void object_headers_collect(const struct object_request *r, const struct headers
 	if (kinds & OBJECT_REPLICATED)
 		replicated = object_request_header(r, "X-Backend-Replication-Headers");
 	for (size_t i = 0; i < from->count; i++) {
-		const struct header *header = &from->items[i];
-		if (((kinds & OBJECT_META) && is_meta(header->name)) ||
-			((kinds & OBJECT_SYSMETA) && object_header_is_sysmeta(header->name)) ||
-			((kinds & OBJECT_ALLOWED) && is_allowed(r->server, header->name)) ||
-			words_contain(replicated, header->name))
-			object_headers_put(list, header->name, header->value);
+		const char *name = from->items[i].name;
+		if (((kinds & OBJECT_META) && is_meta(name)) ||
+			((kinds & OBJECT_SYSMETA) && object_header_is_sysmeta(name)) ||
+			((kinds & OBJECT_ALLOWED) && is_allowed(r->server, name)) ||
+			words_contain(replicated, name))
+			object_headers_put(
+				list, name, joined_value(from, &from->items[i], list->arena));
 	}
 }
 

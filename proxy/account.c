@@ -18,7 +18,8 @@ static void acl_to_storage(struct headers *headers)
 	const char *acl = headers_get(headers, "X-Account-Access-Control");
 	if (!acl)
 		return;
-	headers_set(headers, "X-Account-Sysmeta-Core-Access-Control", acl);
+	/* "{}" and the empty text both mean that there is none */
+	headers_set(headers, "X-Account-Sysmeta-Core-Access-Control", strcmp(acl, "{}") == 0 ? "" : acl);
 	headers_remove(headers, "X-Account-Access-Control");
 }
 

@@ -14,7 +14,7 @@ bool authorize_has_group(const char *const *groups, const char *group)
 }
 
 const struct reseller_settings *authorize_reseller_of(
-        const struct settings *settings, struct slice account)
+	const struct settings *settings, struct slice account)
 {
 	const struct reseller_settings *empty = NULL;
 	if (!account.data)
@@ -37,7 +37,7 @@ static bool reads(const struct authorize_question *question)
 /* Resellers' rights end at accounts that are nothing but a prefix, and at those of the cluster
  * itself. */
 static bool open_to_resellers(const struct settings *settings,
-        const struct reseller_settings *reseller, struct slice account)
+	const struct reseller_settings *reseller, struct slice account)
 {
 	for (size_t i = 0; i < settings->auth.reseller_count; i++) {
 		if (slice_equal(account, slice_from(settings->auth.resellers[i].prefix)))
@@ -48,7 +48,7 @@ static bool open_to_resellers(const struct settings *settings,
 }
 
 static enum authorize_answer by_reseller_rights(const struct settings *settings,
-        const struct reseller_settings *reseller, const struct authorize_question *question)
+	const struct reseller_settings *reseller, const struct authorize_question *question)
 {
 	if (!open_to_resellers(settings, reseller, question->account))
 		return AUTHORIZE_DENIED;
@@ -69,33 +69,33 @@ static bool has_account(const char *const *groups, struct slice account)
 }
 
 static bool owns_account(
-        const struct reseller_settings *reseller, const struct authorize_question *question)
+	const struct reseller_settings *reseller, const struct authorize_question *question)
 {
 	bool manages_account =
-	        !question->container.length &&
-	        (question->method == METHOD_PUT || question->method == METHOD_DELETE);
+		!question->container.length &&
+		(question->method == METHOD_PUT || question->method == METHOD_DELETE);
 	if (manages_account || !has_account(question->groups, question->account))
 		return false;
 	const char *required = reseller->require_group;
 	return !*required || authorize_has_group(question->groups, required);
 }
 
-/* "account:*", "*:user" and "*:*" of an ACL against "account:user". */
+/* "account:*" and "*:user" of an ACL against "account:user". As in tempauth, "*:*" is nobody: all
+ * that everybody may do is said with a referrer. */
 static bool pattern_matches(struct slice pattern, const char *user_name)
 {
-	const char *colon = memchr(pattern.data, ':', pattern.length);
 	const char *user_colon = strchr(user_name, ':');
+	const char *colon = memchr(pattern.data, ':', pattern.length);
 	if (!colon || !user_colon)
 		return false;
-	struct slice account = slice_of(pattern.data, (size_t)(colon - pattern.data));
-	struct slice user = slice_of(colon + 1, pattern.length - account.length - 1);
-	bool any_account = slice_equal(account, SLICE_LITERAL("*"));
-	bool any_user = slice_equal(user, SLICE_LITERAL("*"));
-	if (!any_account && !any_user)
-		return false;
-	return (any_account || slice_equal(account,
-	                               slice_of(user_name, (size_t)(user_colon - user_name)))) &&
-	       (any_user || slice_equal(user, slice_from(user_colon + 1)));
+	struct slice account = slice_of(user_name, (size_t)(user_colon - user_name));
+	struct slice wanted_account = slice_of(pattern.data, (size_t)(colon - pattern.data));
+	struct slice wanted_user = slice_of(colon + 1, pattern.length - wanted_account.length - 1);
+	bool any_account = slice_equal(wanted_account, SLICE_LITERAL("*"));
+	bool any_user = slice_equal(wanted_user, SLICE_LITERAL("*"));
+	if (any_account)
+		return !any_user && slice_equal(wanted_user, slice_from(user_colon + 1));
+	return any_user && slice_equal(wanted_account, account);
 }
 
 static bool in_acl(const struct acl *acl, const char *const *groups)
@@ -120,16 +120,16 @@ static bool by_container_acl(struct arena *arena, const struct authorize_questio
 	struct acl acl;
 	acl_parse(arena, slice_from(question->container_acl), &acl);
 	if (acl_referrer_allowed(question->referrer, &acl) &&
-	        (question->object.length || acl_allows_listings(&acl)))
+		(question->object.length || acl_allows_listings(&acl)))
 		return true;
 	return in_acl(&acl, question->groups);
 }
 
 enum authorize_answer authorize_by_groups(const struct settings *settings, struct arena *arena,
-        const struct authorize_question *question)
+	const struct authorize_question *question)
 {
 	const struct reseller_settings *reseller =
-	        authorize_reseller_of(settings, question->account);
+		authorize_reseller_of(settings, question->account);
 	if (!reseller)
 		return AUTHORIZE_DENIED;
 	enum authorize_answer answer = by_reseller_rights(settings, reseller, question);
@@ -154,12 +154,12 @@ static bool any_in(const char *const *groups, const struct slice *list, size_t c
 }
 
 enum authorize_answer authorize_by_account_acl(
-        const struct account_acl *acl, const struct authorize_question *question)
+	const struct account_acl *acl, const struct authorize_question *question)
 {
 	if (any_in(question->groups, acl->admin, acl->admin_count))
 		return AUTHORIZE_OWNER;
 	if (any_in(question->groups, acl->read_write, acl->read_write_count) &&
-	        (question->container.length || reads(question)))
+		(question->container.length || reads(question)))
 		return AUTHORIZE_ALLOWED;
 	if (any_in(question->groups, acl->read_only, acl->read_only_count) && reads(question))
 		return AUTHORIZE_ALLOWED;

@@ -4,8 +4,8 @@
  * context->co_authorize to judge it when the controllers know the ACL.
  *
  * One struct auth serves all loops. Differences from tempauth, on purpose: tokens are stateless, so
- * each login gives a new one; an unknown user and a wrong key get the same answer; realms are
- * quoted; ACLs know "account:*" and "*:user". Container sync keys are not looked at here.
+ * each login gives a new one; realms are quoted; container ACLs know "account:*" and "*:user".
+ * Container sync keys are not looked at here.
  */
 #ifndef PROXY_FILTER_AUTH_H
 #define PROXY_FILTER_AUTH_H
@@ -22,7 +22,7 @@ struct settings;
  * could not be asked.
  */
 typedef int co_account_acl_function(
-        struct request *request, struct proxy_context *context, char **ret_json);
+	struct request *request, struct proxy_context *context, char **ret_json);
 
 /*
  * The settings must live as long as the auth. `co_account_acl` may be NULL: no account has an ACL
@@ -30,7 +30,7 @@ typedef int co_account_acl_function(
  * read.
  */
 int auth_new(const struct settings *settings, co_account_acl_function *co_account_acl,
-        struct auth **ret_auth, char **ret_error);
+	struct auth **ret_auth, char **ret_error);
 
 /* Nobody may use the auth or its filters any more. NULL is accepted. */
 void auth_free(struct auth *auth);

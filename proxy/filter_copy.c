@@ -47,10 +47,15 @@ static bool account_of(struct request *request, const char *header, struct slice
 {
 	const char *text = headers_get(&request->headers, header);
 	*ret_account = fallback;
-	if (!text)
+	/* an empty X-Copy-From-Account counts as none, an empty Destination-Account does not (as in Swift) */
+	if (!text || (!*text && strcmp(header, "X-Copy-From-Account") == 0))
 		return true;
 	struct slice decoded = url_decode(request->arena, slice_from(text), false);
-	if (decoded.length == 0 || memchr(decoded.data, '/', decoded.length)) {
+	if (decoded.length == 0) {
+		reply_text(reply, 412, "text/html; charset=UTF-8", "Account name cannot be empty");
+		return false;
+	}
+	if (memchr(decoded.data, '/', decoded.length)) {
 		reply_text(reply, 412, "text/html; charset=UTF-8", "Account name cannot contain slashes");
 		return false;
 	}
@@ -86,7 +91,8 @@ static bool take_destination(struct copy *copy, struct reply *reply)
 {
 	struct request *request = copy->request;
 	struct proxy_context *context = proxy_context_of(request);
-	if (!headers_get(&request->headers, "Destination")) {
+	const char *destination = headers_get(&request->headers, "Destination");
+	if (!destination || !*destination) {
 		reply_text(reply, 412, "text/html; charset=UTF-8", "Destination header required");
 		return false;
 	}
@@ -155,7 +161,6 @@ static void co_get_source(struct copy *copy, struct reply *reply)
 	headers_remove(&request->headers, "Content-Length");
 	headers_remove(&request->headers, "Transfer-Encoding");
 	headers_remove(&request->headers, "X-Copy-From");
-	headers_remove(&request->headers, "If-None-Match");
 	headers_set(&request->headers, "X-Newest", "True");
 	co_filter_next(copy->filter, request, reply);
 }
@@ -191,9 +196,6 @@ static void co_put_target(struct copy *copy, const struct reply *source, struct 
 	struct request *request = sub_request(
 		copy, METHOD_PUT, copy->target_account, copy->target_container, copy->target_object);
 	headers_remove_if(&request->headers, is_source_only, NULL);
-	const char *etag = headers_get(&copy->request->headers, "If-None-Match");
-	if (etag && strcmp(etag, "*") == 0)
-		headers_set(&request->headers, "If-None-Match", etag);
 	inherit_headers(copy, request, source);
 	request->body = source->body ? source->body : body_from_slice(request->arena, source->text);
 	request->content_length = source->body ? source->content_length : (int64_t)source->text.length;

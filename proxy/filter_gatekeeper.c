@@ -44,8 +44,23 @@ static void normalise_names(struct request *request)
 	}
 }
 
+/* Headers of which a second one would leave open whom or what the request means. */
+static bool is_ambiguous(const struct request *request)
+{
+	static const char *const names[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "Authorization",
+		"X-Timestamp", "Range", "ETag", NULL};
+	for (size_t i = 0; names[i]; i++)
+		if (headers_occurrences(&request->headers, names[i]) > 1)
+			return true;
+	return false;
+}
+
 static void handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
+	if (is_ambiguous(request)) {
+		reply_status(reply, 400);
+		return;
+	}
 	normalise_names(request);
 	headers_remove_if(&request->headers, is_internal, NULL);
 	const char *timestamp = headers_get(&request->headers, "X-Timestamp");

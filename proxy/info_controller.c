@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "lib/swift/url.h"
 #include "proxy/proxy_private.h"
 
 static json_t *policies_json(const struct proxy *proxy)
@@ -68,6 +69,14 @@ void co_info_handle(struct proxy *proxy, struct request *request, struct reply *
 		return;
 	}
 	if (!proxy->options.expose_info) {
+		reply_status(reply, 403);
+		return;
+	}
+	struct query query;
+	struct slice signature;
+	/* the admin section: there is no admin key, so no signature can be right */
+	if (query_parse(request->arena, request->query, &query) ||
+		query_get(&query, "swiftinfo_sig", &signature) || query_get(&query, "swiftinfo_expires", &signature)) {
 		reply_status(reply, 403);
 		return;
 	}

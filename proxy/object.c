@@ -12,7 +12,8 @@
 #include "lib/swift/http_date.h"
 #include "lib/swift/quorum.h"
 
-static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
+/* COPY is answered by a filter, for objects alone. */
+static const char allow[] = "COPY, DELETE, GET, HEAD, OPTIONS, POST, PUT";
 
 enum { EXPIRER_DIVISOR = 86400, EXPIRER_CONTAINERS_PER_DIVISOR = 100 };
 

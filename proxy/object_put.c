@@ -338,11 +338,16 @@ static void abort_copies(struct put_run *run)
 
 /* ---- the answer ---- */
 
+/* 0 while the server has not answered. A 409 after the body: somebody stored a newer version meanwhile, and this one is
+ * accepted and superseded, as it would have been a moment later. */
 static int final_status(const struct copy *copy)
 {
 	if (!copy->leg || copy->dropped || leg_state(copy->leg) == LEG_FAILED)
 		return 503;
-	return leg_state(copy->leg) == LEG_REPLIED ? leg_reply(copy->leg)->status : 0;
+	if (leg_state(copy->leg) != LEG_REPLIED)
+		return 0;
+	int status = leg_reply(copy->leg)->status;
+	return status == 409 ? 202 : status;
 }
 
 static void wait_stored(struct put_run *run)

@@ -31,8 +31,8 @@ void users_free(struct users *users);
 const struct user *users_find(const struct users *users, struct slice name);
 
 /*
- * The user, when the key is theirs. Otherwise NULL: nothing in the answer or in the time it takes
- * tells whether the user or the key was wrong.
+ * The user, when the key is theirs, otherwise NULL. The time it takes does not tell whether the
+ * user is there or how much of the key was right.
  */
 const struct user *users_check_key(const struct users *users, struct slice name, const char *key);
 

@@ -50,8 +50,7 @@ int ring_builder_new(int part_power, double replicas, int min_part_hours,
 			RING_REPLICAS_MAX);
 	if (part_power < 0 || part_power > RING_BUILDER_PART_POWER_MAX)
 		return builder_make(part_power, 1, 1, min_part_hours, ret_builder, ret_error);
-	/* As Swift: the last row has the fraction of the partitions, rounded down; none is no row.
-	 */
+	/* As Swift: the last row has that fraction of the partitions, rounded down. */
 	uint32_t partitions = (uint32_t)1 << part_power;
 	uint32_t rows = (uint32_t)replicas;
 	uint32_t last = (uint32_t)((replicas - rows) * partitions);

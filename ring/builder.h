@@ -1,6 +1,6 @@
 /*
  * The ring builder: decides which devices hold which partitions, and changes that as devices come
- *and go.
+ * and go.
  *
  *	ring_builder_new(10, 3, 1, &builder, &error);
  *	ring_builder_add_device(builder, &device, &id, &error);      … for each device
@@ -11,33 +11,34 @@
  *
  * What a rebalance keeps to, strictest first:
  *
- *	- A partition never has two replicas on one device.
- *	- Replicas on removed devices always move. Otherwise a partition moves at most one replica
- *in a rebalance, and only when it last moved at least min_part_hours ago.
- *	- Each region, zone, host (ip) and device has a share of all replicas by weight, whole
- *numbers that differ from the exact share by less than one. No device's share exceeds one replica
- *of each partition; what a heavier one cannot take goes to the others by weight.
- *	- Of one partition, each region, zone and host holds its share divided by the number of
- *partitions, rounded down or up: as unique as the weights allow.
- *	- As few replicas move as that takes.
- *	- The same builder, seed and time give the same ring.
+ *	1. A partition never has two replicas on one device.
+ *	2. Replicas on removed devices always move. Otherwise a partition moves at most one
+ *	   replica in a rebalance, and only when it last moved at least min_part_hours ago.
+ *	3. Each region, zone, host (ip) and device has a share of all replicas by weight, whole
+ *	   numbers that differ from the exact share by less than one. No device's share exceeds
+ *	   one replica of each partition; what a heavier one cannot take goes to the others.
+ *	4. Of one partition, each region, zone and host holds its share divided by the number of
+ *	   partitions, rounded down or up: as unique as the weights allow.
+ *	5. As few replicas move as that takes.
+ *	6. The same builder, seed and time give the same ring.
  *
- * A fresh ring meets all of this exactly. Later rebalances meet it as far as the second rule lets
- *them; repeating them after min_part_hours gets there.
+ * A fresh ring meets all of this exactly. Later rebalances meet it as far as rule 2 lets them;
+ * repeating them after min_part_hours gets there.
  *
  * The builder file is JSON, of our own (swift-ring-builder's is a Python pickle, which we do not
- *read; take its ring.gz over by ring_builder_from_ring()):
+ * read; take its ring.gz over by ring_builder_from_ring()):
  *
- *	{"format": "swiftlet ring builder", "format_version": 1, "part_power": 10, "replicas": 3.0,
- *	 "min_part_hours": 1, "version": 5,
+ *	{"format": "swiftlet ring builder", "format_version": 1, "part_power": 10,
+ *	 "replicas": 3.0, "min_part_hours": 1, "version": 5,
  *	 "devices": [{"device": "sda", "id": 0, …as in ring files…, "removed": false}, null, …],
- *	 "assignment": base64 of zlib of the device ids, 16 bits big-endian, all rows of partition
- *0, then of 1 …; 65535 where a partition has no replica in a row; null before the first rebalance,
- *	 "moved_at": base64 of zlib of the time each partition last moved, seconds since 1970, 32
- *bits big-endian}
+ *	 "assignment": base64 of zlib of the device ids, 16 bits big-endian, all rows of
+ *	               partition 0, then of 1 …; 65535 where a partition has no replica in a
+ *	               row; null before the first rebalance,
+ *	 "moved_at":   base64 of zlib of the time each partition last moved, seconds since
+ *	               1970, 32 bits big-endian; 0: never}
  *
  * Not thread-safe. Texts in *ret_error are malloc'ed and belong to the caller; ret_error may be
- *NULL.
+ * NULL.
  */
 #ifndef RING_BUILDER_H
 #define RING_BUILDER_H

@@ -137,6 +137,9 @@ static int device_from_json(struct ring_builder *builder, json_t *json, size_t i
 		return ring_fail(ret_error, EINVAL, "device %zu: %s", id, where.text);
 	if (given_id != (int)id)
 		return ring_fail(ret_error, EINVAL, "device %zu has the id %d", id, given_id);
+	if (device.port < 0 || device.port > 65535 || device.replication_port < 0 ||
+		device.replication_port > 65535 || device.region < 0 || device.zone < 0)
+		return ring_fail(ret_error, EINVAL, "device %zu: a number is out of range", id);
 	if (!isfinite(device.weight) || device.weight < 0)
 		return ring_fail(ret_error, EINVAL, "device %zu has no good weight", id);
 	builder_put_device(builder, &device)->removed = removed;

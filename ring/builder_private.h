@@ -23,8 +23,7 @@ struct ring_builder {
 	int64_t version;
 	uint32_t partition_count;
 	uint32_t row_count;	  /* replicas, rounded up */
-	uint32_t last_row_length; /* partitions that have a replica in the last row, 1 …
-				     partition_count */
+	uint32_t last_row_length; /* partitions that have a replica in the last row */
 	size_t device_count;
 	struct builder_device **devices; /* by id; NULL for holes */
 	bool assigned;			 /* false before the first rebalance: all slots are NONE */
@@ -101,8 +100,7 @@ struct plan_node {
 	uint32_t child_count; /* 0: a device */
 	int device;	      /* its id; -1 above the leaves */
 	double share;	      /* replicas it should hold, exactly by weight */
-	int64_t quota;	      /* the share rounded down or up; those of the children sum up to their
-				 parent's */
+	int64_t quota;	      /* the share rounded; those of the children sum up to it */
 	int64_t load;	      /* replicas it holds now */
 	uint32_t floor;	  /* replicas of one partition: quota / partition_count, rounded down … */
 	uint32_t ceiling; /* … and up */
@@ -111,8 +109,7 @@ struct plan_node {
 struct plan {
 	struct plan_node *nodes;
 	uint32_t node_count;
-	uint32_t (*path)[PLAN_LEVELS]; /* by device id: its region, zone, host and leaf; 0 when
-					  removed */
+	uint32_t (*path)[PLAN_LEVELS]; /* [device id] region, zone, host, leaf; 0: removed */
 	size_t device_count;
 };
 

@@ -3,8 +3,8 @@
  *
  *	r1z2-10.0.0.1:6200R10.1.0.1:6210/sda_some remark
  *
- * region 1, zone 2, address, replication address, device, remark. The same with parts left out, and
- *with d<id> in front, is a pattern that matches devices. IPv6 addresses stand in brackets.
+ * region 1, zone 2, address, replication address, device, remark. The same with parts left out,
+ * and with d<id> in front, is a pattern that matches devices. IPv6 addresses stand in brackets.
  */
 #ifndef RING_DEVICE_TEXT_H
 #define RING_DEVICE_TEXT_H
@@ -33,8 +33,7 @@ struct device_text {
  * malloc'ed text. */
 int device_text_parse(const char *text, struct device_text *ret_parsed, char **ret_error);
 
-/* Whether a device has all that the pattern mentions. A remark matches as a part of the device's.
- */
+/* Whether a device has all that the pattern mentions. A remark matches as a part. */
 bool device_text_matches(const struct device_text *pattern, const struct ring_device *device);
 
 /*

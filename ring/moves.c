@@ -1,17 +1,16 @@
 /*
  * Moving replicas of an assigned ring towards the plan, as few as it takes.
  *
- *	1. fill      Empty slots get the device that fits best.
- *	2. spread    A partition that has too many replicas in one region, zone or host, or none
- *where it must have one, moves the replica that cures most, even onto a device that is full: step 3
- *relieves that one.
- *	3. relieve   Devices above their quota give to devices below it whatever fits there
- *directly.
- *	4. chains    What is left over goes by way of other devices: A gives to B, which gives
- *another partition to C.
+ *	1. fill     Empty slots get the device that fits best.
+ *	2. spread   A partition that has too many replicas in one region, zone or host, or none
+ *	            where it must have one, moves the replica that cures most, even onto a device
+ *	            that is full: step 3 relieves that one.
+ *	3. relieve  Devices above their quota give to devices below it what fits there directly.
+ *	4. chains   What is left over goes by way of other devices: A gives to B, which gives
+ *	            another partition to C.
  *
- * A move fits when the partition is spread no worse after it. Each partition moves once at most;
- *then it is frozen.
+ * A move fits when the partition is spread no worse after it. Each partition moves once at most,
+ * then it is frozen.
  */
 #include "ring/builder_private.h"
 
@@ -30,8 +29,7 @@ enum { NO_DEVICE = -1, LEAF = PLAN_LEVELS - 1 };
  */
 static const int level_weights[PLAN_LEVELS] = {125, 25, 5, 1};
 
-/* Chains are searched breadth first; together they may look at this many moves, about a second's
- * worth. */
+/* Chains are searched breadth first; looking at this many moves takes some seconds. */
 enum { CHAIN_LOOKS_MAX = 100000000 };
 
 struct mover {
@@ -74,15 +72,14 @@ static int misfit(const struct plan_node *node, int64_t count)
 	return count < node->floor ? (int)(node->floor - count) : 0;
 }
 
-/* What the step from device `from` (or NO_DEVICE) to the device of node `leaf` does to the tallied
- * partition. */
+/* What a step from one device to another does to the tallied partition and to the loads. */
 struct effect {
 	int cost;   /* change of the weighted misfits; below zero is better spread */
-	int gain;   /* levels on which loads come nearer to the quotas, less those on which they go
-		       away */
-	bool harms; /* on some level they go away */
+	int gain;   /* levels where loads come nearer to the quotas, less those where they part */
+	bool harms; /* on some level they part */
 };
 
+/* From device `from` (or NO_DEVICE) to the device of node `leaf`. */
 static struct effect effect_of(const struct mover *mover, int from, uint32_t leaf)
 {
 	const struct plan_node *nodes = mover->plan->nodes;
@@ -151,8 +148,7 @@ static int64_t room_of(const struct plan_node *node)
 	return node->quota - node->load;
 }
 
-/* Weighs the moves of one slot to the devices of `leaves` and keeps the best in *best. The
- * partition is tallied. */
+/* Weighs moving a tallied partition's slot to the devices of `leaves`; the best stays in *best. */
 static void weigh_slot(const struct mover *mover, uint32_t row, int from, const uint32_t *leaves,
 	size_t leaf_count, struct choice *best)
 {
@@ -224,8 +220,7 @@ static void spread_partition(struct mover *mover, uint32_t partition)
 		move_slot(mover, partition, best.row, best.device);
 }
 
-/* Whether the device is above its quota and the tallied partition could go from it to one with
- * room. */
+/* Whether the device is above its quota and could give the tallied partition to a taker. */
 static bool can_give(const struct mover *mover, int from)
 {
 	if (room_of(&mover->plan->nodes[mover->plan->path[from][LEAF]]) >= 0)
@@ -306,8 +301,7 @@ struct chain_search {
 	struct chain_step *steps; /* [device] */
 	uint32_t *first;	  /* [device] start of its slots in `held`; one more at the end */
 	uint32_t *held;		  /* partitions that a device held when the search began */
-	bool *hopeless;	 /* [device] nothing led on from it in an earlier search, and moves only
-			    close ways */
+	bool *hopeless;	 /* [device] an earlier search found no way on; moves only close ways */
 	uint32_t *unmet; /* leaves that no step has led to */
 	size_t unmet_count;
 	int *queue; /* devices met, in order */
@@ -323,8 +317,7 @@ static bool in_chain(const struct chain_search *search, int device, uint32_t par
 	return false;
 }
 
-/* Meets the devices to which `from` could give its replica of the partition. Returns one with room,
- * or NO_DEVICE. */
+/* Meets the devices that could take the replica of `from`. Returns one with room or NO_DEVICE. */
 static int meet_takers(struct chain_search *search, int from, uint32_t partition, uint32_t row)
 {
 	struct mover *mover = search->mover;
@@ -368,8 +361,7 @@ static int meet_takers_of_device(struct chain_search *search, int from)
 	return found;
 }
 
-/* Moves one replica's worth of load from `start` along a chain. Returns false when there is none.
- */
+/* Moves one replica's worth of load from `start` along a chain; false when there is none. */
 static bool move_chain(struct chain_search *search, int start)
 {
 	struct mover *mover = search->mover;
@@ -396,8 +388,7 @@ static bool move_chain(struct chain_search *search, int start)
 	return true;
 }
 
-/* Notes for each device which partitions that may move it holds. What moves later is frozen, so the
- * lists stay good. */
+/* Lists the movable partitions of each device. Moved ones are frozen, so the lists stay good. */
 static void index_held(struct chain_search *search)
 {
 	const struct mover *mover = search->mover;

@@ -293,8 +293,7 @@ static void mix_seats(struct seating *seating, const struct plan_node *node, uin
 	}
 }
 
-/* The partitions seated on one child, in its own order: first those with a seat more than `floor`.
- */
+/* The partitions seated on one child: first those with a seat more than `floor`. */
 struct child_order {
 	uint32_t *partitions;
 	uint64_t extra_count; /* so far */

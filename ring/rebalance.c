@@ -8,8 +8,7 @@
 #include "ring/builder_private.h"
 #include "ring/ring.h"
 
-/* Takes replicas off removed devices, and second replicas off devices that have two of a partition.
- */
+/* Takes replicas off removed devices, and second replicas of a partition off any device. */
 static void clear_lost_slots(struct ring_builder *builder)
 {
 	for (uint32_t partition = 0; partition < builder->partition_count; partition++) {
@@ -81,8 +80,7 @@ int ring_builder_rebalance(struct ring_builder *builder, uint64_t seed, uint32_t
 		plan_assign_all(&plan, builder, &random);
 		builder->assigned = true;
 	} else {
-		/* The plan prefers rounding that saves moves, so it is made from the loads that are
-		 * left. */
+		/* A plan rounds so as to save moves: it needs the loads that are left. */
 		plan_release(&plan);
 		clear_lost_slots(builder);
 		error = plan_make(builder, &plan, NULL);

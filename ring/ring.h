@@ -1,10 +1,10 @@
 /*
  * A ring: the table that says on which devices the replicas of each partition live, read from
- *Swift's `.ring.gz` files (formats 1 and 2) and written in format 1.
+ * Swift's `.ring.gz` files (formats 1 and 2) and written in format 1.
  *
  * A ring never changes after it was loaded. It is reference counted with atomics and may be read
- *from every thread; it goes away when its last owner (the store of rings, and each request that
- *looked it up) calls ring_unref().
+ * from every thread; it goes away when its last owner (the store of rings, and each request that
+ * looked it up) calls ring_unref().
  *
  *	struct ring *ring;
  *	char *error;
@@ -27,10 +27,9 @@
 #include <stdint.h>
 
 enum {
-	RING_REPLICAS_MAX = 32,	    /* rows of a ring */
-	RING_DEVICES_MAX = 1 << 20, /* devices of a ring, holes counted */
-	RING_HANDOFF_MARKS_INLINE =
-		64 /* words of 64 marks that an iterator holds without allocating */
+	RING_REPLICAS_MAX = 32,		/* rows of a ring */
+	RING_DEVICES_MAX = 1 << 20,	/* devices of a ring, holes counted */
+	RING_HANDOFF_MARKS_INLINE = 64, /* 64-bit words of marks inside an iterator */
 };
 
 /* One device as the ring file describes it. The texts belong to the ring and are never NULL. */
@@ -39,8 +38,7 @@ struct ring_device {
 	char *device;	      /* name of the directory below the server's `devices`, e.g. "sda" */
 	char *ip;	      /* IPv4 or IPv6 literal without brackets, or a host name */
 	int port;	      /* where the server answers requests */
-	char *replication_ip; /* the same for traffic among servers; equals `ip` where the file has
-				 none */
+	char *replication_ip; /* for traffic among servers; equals `ip` where the file has none */
 	int replication_port;
 	int region;
 	int zone;

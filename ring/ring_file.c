@@ -5,9 +5,9 @@
  *	format 2   "R1NG"  u16 2  sections (u64 length, data)…  index (u64 length, JSON)
  *	           u64 offset of the index  u64 its offset in the compressed file
  *
- * Header numbers are big-endian. Of format 2's sections three are used (swift/ring/metadata,
- *…/devices, …/assignments); the index gives their places: {name: [_, start, _, end, "sha256",
- *hex]}, where the checksum covers the length and the data.
+ * Header numbers are big-endian. Of format 2's sections three are used: swift/ring/metadata,
+ * swift/ring/devices and swift/ring/assignments. The index gives their places,
+ * {name: [_, start, _, end, "sha256", hex]}; the checksum covers the length and the data.
  */
 #include "ring/ring.h"
 

@@ -104,8 +104,7 @@ void ring_gzip(struct slice stream, const char *name, struct buf *file);
 /* Reads a decompressed ring file of format 1 or 2. Returns 0 or -EINVAL with a text. */
 int ring_decode(struct slice stream, struct ring **ret_ring, char **ret_error);
 
-/* Appends the decompressed form of format 1. Returns 0, or -E2BIG when ids need more than 16 bits.
- */
+/* Appends format 1, decompressed. Returns 0, or -E2BIG when ids need more than 16 bits. */
 int ring_encode_v1(const struct ring *ring, struct buf *stream);
 
 #endif

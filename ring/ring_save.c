@@ -35,8 +35,7 @@ static uint32_t next_code_point(const unsigned char **text)
 	return point;
 }
 
-/* A text as json.dumps prints it with ensure_ascii: lower-case hex, surrogate pairs, DEL as it is.
- */
+/* A text as json.dumps prints it: lower-case hex, surrogate pairs, DEL as it is. */
 static void append_text(struct buf *json, const char *text)
 {
 	static const char named[] = "\"\"\\\\\bb\ff\nn\rr\tt";

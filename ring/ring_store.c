@@ -21,8 +21,7 @@ enum {
 	SLOT_COUNT = SLOT_OBJECT + RING_POLICY_INDEX_MAX + 1
 };
 
-/* One ring file. Only `ring` is shared with readers; the rest belongs to whoever holds reload_lock.
- */
+/* One ring file. Readers use `ring` alone; the rest belongs to who holds reload_lock. */
 struct slot {
 	struct ring *ring;     /* in use, one reference; NULL: none. Under ring_lock */
 	struct timespec mtime; /* of the file that was loaded, or found broken, last */

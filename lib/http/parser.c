@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/http/token.h"
+
 static int refuse(struct http_parser *parser, int status, const char *error)
 {
 	parser->status = status;
@@ -15,58 +17,15 @@ static int refuse(struct http_parser *parser, int status, const char *error)
 
 /* ---- llhttp's call-backs; a non-zero return ends the parse ---- */
 
-static int keep_field(struct http_parser *parser)
-{
-	if (!parser->name)
-		return 0;
-	size_t length = parser->value_length;
-	char *value = parser->value ? parser->value : parser->name + parser->name_length;
-	while (length && (value[length - 1] == ' ' || value[length - 1] == '\t'))
-		length--;
-	if (parser->name_length + length + 2 > HTTP_HEADER_LINE_MAX)
-		return refuse(parser, 431, "Line too long");
-	/* A fold would hide a line break inside a value. */
-	if (memchr(value, '\n', length) || memchr(value, '\r', length))
-		return refuse(parser, 400, "Folded header line");
-	if (!parser->headers) {
-		if (++parser->trailer_count > HTTP_TRAILER_COUNT_MAX)
-			return refuse(parser, 431, "Too many trailers");
-	} else {
-		if (parser->headers->count >= parser->header_count_max)
-			return refuse(parser, 431, "Too many headers");
-		parser->name[parser->name_length] = '\0';
-		/* llhttp places an empty value at the start of the next line, which is not ours to change */
-		if (length)
-			value[length] = '\0';
-		headers_add(parser->headers, parser->name, length ? value : "");
-	}
-	parser->name = NULL;
-	parser->value = NULL;
-	parser->value_length = 0;
-	return 0;
-}
-
-/* A line that is still growing must not be let in beyond its limit. */
-static int check_growing(struct http_parser *parser)
-{
-	if (parser->name_length + parser->value_length > HTTP_HEADER_LINE_MAX)
-		return refuse(parser, 431, "Line too long");
-	return 0;
-}
-
 static int on_field(llhttp_t *llhttp, const char *at, size_t length)
 {
 	struct http_parser *parser = llhttp->data;
-	/* llhttp does not tell of the end of an empty value: the next name does */
-	bool continued = parser->name && at == parser->name + parser->name_length;
-	if (!continued) {
-		if (keep_field(parser))
-			return HPE_USER;
+	if (!parser->name) {
 		parser->name = (char *)at;
 		parser->name_length = 0;
 	}
 	parser->name_length += length;
-	return check_growing(parser);
+	return 0;
 }
 
 static int on_value(llhttp_t *llhttp, const char *at, size_t length)
@@ -75,42 +34,32 @@ static int on_value(llhttp_t *llhttp, const char *at, size_t length)
 	if (!parser->value)
 		parser->value = (char *)at;
 	parser->value_length = (size_t)(at + length - parser->value);
-	return check_growing(parser);
+	return 0;
 }
 
 static int on_value_complete(llhttp_t *llhttp)
 {
-	return keep_field(llhttp->data);
+	struct http_parser *parser = llhttp->data;
+	if (parser->headers->count >= parser->header_count_max)
+		return refuse(parser, 431, "Too many headers");
+	size_t length = parser->value_length;
+	char *value = parser->value;
+	while (length && (value[length - 1] == ' ' || value[length - 1] == '\t'))
+		length--;
+	parser->name[parser->name_length] = '\0';
+	if (length)
+		value[length] = '\0';
+	headers_add(parser->headers, parser->name, length ? value : "");
+	parser->name = NULL;
+	parser->value = NULL;
+	parser->value_length = 0;
+	return 0;
 }
 
 static int on_headers_complete(llhttp_t *llhttp)
 {
 	struct http_parser *parser = llhttp->data;
-	if (keep_field(parser))
-		return HPE_USER;
 	parser->head_done = true;
-	return HPE_PAUSED;
-}
-
-static int on_chunk_header(llhttp_t *llhttp)
-{
-	struct http_parser *parser = llhttp->data;
-	parser->chunks++;
-	return 0;
-}
-
-static int on_body(llhttp_t *llhttp, const char *at, size_t length)
-{
-	struct http_parser *parser = llhttp->data;
-	memmove(parser->payload + parser->payload_length, at, length);
-	parser->payload_length += length;
-	return 0;
-}
-
-static int on_message_complete(llhttp_t *llhttp)
-{
-	struct http_parser *parser = llhttp->data;
-	parser->message_done = true;
 	return HPE_PAUSED;
 }
 
@@ -121,9 +70,6 @@ static const llhttp_settings_t *settings(void)
 		.on_header_value = on_value,
 		.on_header_value_complete = on_value_complete,
 		.on_headers_complete = on_headers_complete,
-		.on_chunk_header = on_chunk_header,
-		.on_body = on_body,
-		.on_message_complete = on_message_complete,
 	};
 	return &table;
 }
@@ -132,6 +78,9 @@ static void init(struct http_parser *parser, struct headers *headers, llhttp_typ
 {
 	memset(parser, 0, sizeof(*parser));
 	llhttp_init(&parser->llhttp, type, settings());
+	/* check_framing() judges the complete fields; llhttp would stop in the middle of one */
+	llhttp_set_lenient_chunked_length(&parser->llhttp, 1);
+	llhttp_set_lenient_transfer_encoding(&parser->llhttp, 1);
 	parser->llhttp.data = parser;
 	parser->headers = headers;
 	parser->content_length = -1;
@@ -149,23 +98,10 @@ void http_parser_init_reply(struct http_parser *parser, struct headers *headers,
 	parser->reply = true;
 	parser->line_done = true;
 	parser->header_count_max = 512;
-	if (head_request)
-		parser->llhttp.flags |= F_SKIPBODY;
+	parser->head_request = head_request;
 }
 
 /* ---- the request line ---- */
-
-static bool is_token(const char *text, size_t length)
-{
-	static const char extra[] = "!#$%&'*+-.^_`|~";
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-		bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-		if (!alphanumeric && (c == '\0' || !strchr(extra, c)))
-			return false;
-	}
-	return length > 0;
-}
 
 /* No blanks and no control bytes (the line was cut at its blanks), and no fragment. Bytes above 0x7f pass: whether
  * they are UTF-8 is judged with the decoded path. */
@@ -179,7 +115,7 @@ static bool is_target(const char *text, size_t length)
 	return length > 0;
 }
 
-/* absolute-form: the authority is dropped, requests are routed by their path alone. */
+/* absolute-form: the authority is dropped, requests are routed by their path alone. Empty without an authority. */
 static struct slice origin_form(struct slice target)
 {
 	static const char *const schemes[] = {"http://", "https://"};
@@ -187,10 +123,15 @@ static struct slice origin_form(struct slice target)
 		size_t length = strlen(schemes[i]);
 		if (target.length < length || strncasecmp(target.data, schemes[i], length) != 0)
 			continue;
-		const char *slash = memchr(target.data + length, '/', target.length - length);
-		if (!slash)
+		size_t authority = 0;
+		while (length + authority < target.length && !strchr("/?", target.data[length + authority]))
+			authority++;
+		if (authority == 0)
+			return SLICE_NONE;
+		size_t start = length + authority;
+		if (start == target.length)
 			return SLICE_LITERAL("/");
-		return slice_of(slash, target.length - (size_t)(slash - target.data));
+		return slice_of(target.data + start, target.length - start);
 	}
 	return target;
 }
@@ -225,13 +166,14 @@ static int take_line(struct http_parser *parser, char *line, size_t length)
 	*space = '\0';
 	parser->method = line;
 	parser->target = origin_form(slice_of(target, (size_t)(second - target)));
-	if (parser->target.data[0] != '/' && !slice_equal(parser->target, SLICE_LITERAL("*")))
+	if (!slice_starts_with(parser->target, SLICE_LITERAL("/")) &&
+		!slice_equal(parser->target, SLICE_LITERAL("*")))
 		return refuse(parser, 400, "Bad request target");
 	return 0;
 }
 
 /* llhttp sees a request line without the parts that it would judge differently. */
-static int feed_line(struct http_parser *parser)
+static void feed_line(struct http_parser *parser)
 {
 	static const char line_1_1[] = "POST / HTTP/1.1\r\n";
 	static const char line_1_0[] = "POST / HTTP/1.0\r\n";
@@ -239,26 +181,25 @@ static int feed_line(struct http_parser *parser)
 		llhttp_execute(&parser->llhttp, parser->http_1_0 ? line_1_0 : line_1_1, sizeof(line_1_1) - 1);
 	assert(error == HPE_OK);
 	parser->line_done = true;
-	return 0;
 }
 
 /* 1 when the line was taken, 0 when more is needed. */
 static int parse_line(struct http_parser *parser, char *data, size_t length, size_t *ret_used)
 {
 	char *end = memchr(data, '\n', length);
-	if (!end && length > HTTP_REQUEST_LINE_MAX)
+	size_t seen = end ? (size_t)(end - data) : length;
+	if (seen > HTTP_REQUEST_LINE_MAX + 1)
 		return refuse(parser, 414, "Request line too long");
 	if (!end)
 		return 0;
-	if ((size_t)(end - data) > HTTP_REQUEST_LINE_MAX + 1)
-		return refuse(parser, 414, "Request line too long");
 	if (end == data || end[-1] != '\r')
 		return refuse(parser, 400, "Bad line end");
 	int error = take_line(parser, data, (size_t)(end - 1 - data));
 	if (error)
 		return error;
 	*ret_used = (size_t)(end + 1 - data);
-	return feed_line(parser) ? -EPROTO : 1;
+	feed_line(parser);
+	return 1;
 }
 
 /* ---- the head ---- */
@@ -267,6 +208,41 @@ static bool is_digits(const char *text)
 {
 	size_t length = strlen(text);
 	return length && length <= 18 && strspn(text, "0123456789") == length;
+}
+
+/* The next element of a comma-separated list, without surrounding blanks. False at the end. */
+static bool next_element(const char **list, struct slice *ret_element)
+{
+	if (!*list)
+		return false;
+	const char *text = *list + strspn(*list, " \t");
+	size_t length = strcspn(text, ",");
+	*list = text[length] ? text + length + 1 : NULL;
+	while (length && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+		length--;
+	*ret_element = slice_of(text, length);
+	return true;
+}
+
+static bool is_word(struct slice element, const char *word)
+{
+	return element.length == strlen(word) && strncasecmp(element.data, word, element.length) == 0;
+}
+
+/* Only "chunked" is spoken. Other codings are 501; what nobody could read, or "chunked" before the end, is 400. */
+static int check_encoding(struct http_parser *parser, const char *encoding)
+{
+	bool chunked = false, other = false;
+	struct slice element;
+	while (next_element(&encoding, &element)) {
+		if (chunked || !is_token(element.data, element.length))
+			return refuse(parser, 400, "Invalid Transfer-Encoding");
+		if (is_word(element, "chunked"))
+			chunked = true;
+		else
+			other = true;
+	}
+	return other ? refuse(parser, 501, "Unsupported Transfer-Encoding") : 0;
 }
 
 static int check_framing(struct http_parser *parser)
@@ -278,9 +254,8 @@ static int check_framing(struct http_parser *parser)
 		return refuse(parser, 400, "Ambiguous framing");
 	if (encoding && parser->http_1_0)
 		return refuse(parser, 400, "Transfer-Encoding in HTTP/1.0");
-	if (encoding && strcasecmp(encoding, "chunked") != 0)
-		return refuse(parser, strcasestr(encoding, "gzip") || !strcasestr(encoding, "chunked") ? 501 : 400,
-			"Unsupported Transfer-Encoding");
+	if (encoding && check_encoding(parser, encoding))
+		return -EPROTO;
 	if (headers_occurrences(headers, "Content-Length") > 1)
 		return refuse(parser, 400, "More than one Content-Length");
 	if (length && (!is_digits(length) || (length[0] == '0' && length[1])))
@@ -299,15 +274,26 @@ static int check_host(struct http_parser *parser)
 	return 0;
 }
 
+static bool connection_says(const struct headers *headers, const char *word)
+{
+	for (size_t i = 0; i < headers->count; i++) {
+		if (strcasecmp(headers->items[i].name, "Connection") != 0)
+			continue;
+		const char *list = headers->items[i].value;
+		struct slice element;
+		while (next_element(&list, &element))
+			if (is_word(element, word))
+				return true;
+	}
+	return false;
+}
+
 static void judge_connection(struct http_parser *parser)
 {
-	const char *connection = headers_get(parser->headers, "Connection");
 	parser->keep_alive = !parser->http_1_0;
-	if (!connection)
-		return;
-	if (strcasestr(connection, "close"))
+	if (connection_says(parser->headers, "close"))
 		parser->keep_alive = false;
-	else if (strcasestr(connection, "keep-alive"))
+	else if (connection_says(parser->headers, "keep-alive"))
 		parser->keep_alive = true;
 }
 
@@ -325,42 +311,69 @@ static void judge_body(struct http_parser *parser)
 static bool reply_has_no_body(const struct http_parser *parser)
 {
 	int status = parser->status;
-	return (parser->llhttp.flags & F_SKIPBODY) || status / 100 == 1 || status == 204 || status == 304;
+	return parser->head_request || status / 100 == 1 || status == 204 || status == 304;
+}
+
+static void judge_reply(struct http_parser *parser)
+{
+	if (reply_has_no_body(parser)) {
+		parser->content_length = 0;
+		parser->chunked = false;
+	}
+	/* a body that lasts until the connection ends */
+	if (parser->content_length < 0 && !parser->chunked)
+		parser->keep_alive = false;
 }
 
 static int finish_head(struct http_parser *parser)
 {
+	if (parser->reply && parser->llhttp.http_major != 1)
+		return refuse(parser, 505, "Unsupported HTTP version");
+	if (parser->reply)
+		parser->http_1_0 = parser->llhttp.http_minor == 0;
 	int error = check_framing(parser);
 	if (!error && !parser->reply)
 		error = check_host(parser);
 	if (error)
 		return error;
 	judge_body(parser);
+	judge_connection(parser);
 	if (parser->reply) {
 		parser->status = parser->llhttp.status_code;
-		parser->http_1_0 = parser->llhttp.http_minor == 0;
-		if (reply_has_no_body(parser)) {
-			parser->content_length = 0;
-			parser->chunked = false;
-		}
+		judge_reply(parser);
 	}
-	judge_connection(parser);
-	/* fields that follow are trailers, and trailers are dropped */
-	parser->headers = NULL;
 	return 1;
 }
 
-/* llhttp stops with an error of its own where ours would say more exactly what to answer. */
-static int refuse_head(struct http_parser *parser, llhttp_errno_t error)
+/*
+ * How many bytes of the run llhttp may see: up to the end of the head, or to the first byte that must not stand there
+ * (*ret_status is set then).
+ */
+static size_t scan_lines(struct http_parser *parser, const char *data, size_t length, int *ret_status)
 {
-	if (parser->error)
-		return -EPROTO;
-	if (parser->name && parser->value && strncasecmp(parser->name, "Transfer-Encoding", 17) == 0)
-		(void)keep_field(parser);
-	const char *encoding = headers_get(parser->headers, "Transfer-Encoding");
-	if (encoding && error == HPE_INVALID_TRANSFER_ENCODING && check_framing(parser))
-		return -EPROTO;
-	return refuse(parser, 400, llhttp_errno_name(error));
+	for (size_t i = 0; i < length; i++) {
+		char c = data[i];
+		bool first = parser->line_length == 0;
+		if (parser->after_cr && c == '\n') {
+			if (first)
+				return i + 1;
+			parser->after_cr = false;
+			parser->line_length = 0;
+			continue;
+		}
+		bool fold = first && (c == ' ' || c == '\t' || c == ':');
+		if (parser->after_cr || fold || (c != '\r' && !is_text_byte(c))) {
+			*ret_status = 400;
+			return i;
+		}
+		if (c == '\r') {
+			parser->after_cr = true;
+		} else if (++parser->line_length > HTTP_HEADER_LINE_MAX) {
+			*ret_status = 431;
+			return i;
+		}
+	}
+	return length;
 }
 
 int http_parser_head(struct http_parser *parser, char *data, size_t length, size_t *ret_used)
@@ -372,14 +385,17 @@ int http_parser_head(struct http_parser *parser, char *data, size_t length, size
 		if (result <= 0)
 			return result;
 	}
-	llhttp_errno_t error = llhttp_execute(&parser->llhttp, data + used, length - used);
+	int status = 0;
+	size_t good = scan_lines(parser, data + used, length - used, &status);
+	llhttp_errno_t error = llhttp_execute(&parser->llhttp, data + used, good);
 	if (error == HPE_PAUSED && parser->head_done) {
-		*ret_used = (size_t)(llhttp_get_error_pos(&parser->llhttp) - data);
-		llhttp_resume(&parser->llhttp);
+		*ret_used = used + good;
 		return finish_head(parser);
 	}
 	if (error != HPE_OK)
-		return refuse_head(parser, error);
+		return parser->error ? -EPROTO : refuse(parser, 400, llhttp_errno_name(error));
+	if (status)
+		return refuse(parser, status, status == 431 ? "Line too long" : "Bad header line");
 	*ret_used = length;
 	return 0;
 }
@@ -387,20 +403,10 @@ int http_parser_head(struct http_parser *parser, char *data, size_t length, size
 int http_parser_chunked(
 	struct http_parser *parser, char *data, size_t length, size_t *ret_payload, size_t *ret_used)
 {
-	parser->payload = data;
-	parser->payload_length = 0;
-	llhttp_errno_t error = llhttp_execute(&parser->llhttp, data, length);
-	size_t used = length;
-	if (error == HPE_PAUSED && parser->message_done) {
-		used = (size_t)(llhttp_get_error_pos(&parser->llhttp) - data);
-		llhttp_resume(&parser->llhttp);
-	} else if (error != HPE_OK) {
-		return refuse(parser, parser->error ? parser->status : 400, "Bad chunked body");
-	}
-	parser->overhead += used - parser->payload_length;
-	if (parser->overhead > HTTP_CHUNK_OVERHEAD_MAX + parser->chunks * 16)
-		return refuse(parser, 400, "Too much chunk overhead");
-	*ret_payload = parser->payload_length;
-	*ret_used = used;
+	int error = chunked_decode(&parser->decoder, data, length, ret_payload, ret_used);
+	if (error)
+		return refuse(parser, error == -EMSGSIZE ? 431 : 400,
+			error == -EMSGSIZE ? "Too many trailers" : "Bad chunked body");
+	parser->message_done = parser->decoder.state == CHUNKED_DONE;
 	return 0;
 }

@@ -1,7 +1,9 @@
 /*
  * The grammar of HTTP/1.1 messages: llhttp in strict mode, and what Swift's door needs beyond it. The request line is
  * taken by ourselves, because llhttp does not know Swift's internal verbs and refuses raw UTF-8 in a target, which
- * Swift accepts.
+ * Swift accepts. Line ends, control bytes, folds and line lengths are judged before llhttp sees a byte, because it
+ * takes a bare LF for the end of a head; which body follows is judged when the head is complete; chunked bodies are
+ * read by chunked.h. The verdict does not depend on how the bytes were cut into runs.
  *
  * A head is parsed in place: the caller appends bytes to one buffer that does not move and hands in each new run. Names
  * and values are NUL-terminated in that buffer when the head is complete.
@@ -13,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/http/chunked.h"
 #include "lib/http/headers.h"
 
 /* Swift's limits (swift/common/constraints.py) at the door; a backend listener takes more headers. */
@@ -20,29 +23,25 @@ enum {
 	HTTP_REQUEST_LINE_MAX = 8192,
 	HTTP_HEADER_LINE_MAX = 8192,
 	HTTP_HEADER_COUNT_MAX = 126,
-	HTTP_CHUNK_OVERHEAD_MAX = 16384, /* framing bytes of a chunked body beyond 16 a chunk */
-	HTTP_TRAILER_COUNT_MAX = 64,
 };
 
 struct http_parser {
 	llhttp_t llhttp;
-	bool reply;            /* parsing replies */
-	bool line_done;        /* the request line was taken */
-	bool head_done;
-	bool message_done;
+	bool reply;              /* parsing replies */
+	bool head_request;       /* of a reply: it answers a HEAD */
+	bool line_done;          /* the request line was taken */
+	bool head_done;          /* llhttp saw the end of the head */
+	bool message_done;       /* a chunked body ended */
+	bool after_cr;           /* the last byte was a CR: LF must follow */
+	size_t line_length;      /* bytes of the current line so far */
 	size_t header_count_max;
 	/* spans of the field being parsed */
 	char *name;
 	size_t name_length;
 	char *value;
 	size_t value_length;
-	size_t trailer_count;
-	struct headers *headers; /* where fields go; NULL drops them (trailers) */
-	/* chunked body: where payload is gathered, and how much of the input was framing */
-	char *payload;
-	size_t payload_length;
-	uint64_t overhead;
-	uint64_t chunks;
+	struct headers *headers; /* where fields go */
+	struct chunked_decoder decoder;
 	/* results of the head */
 	char *method;
 	struct slice target;

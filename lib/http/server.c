@@ -20,7 +20,7 @@ enum {
 	LISTENERS_MAX = 16,
 	ACCEPT_BATCH = 64,          /* accepted per turn of the loop */
 	ACCEPT_PAUSE_MS = 100,      /* after EMFILE */
-	REPLY_HEAD_BYTES_MAX = 65536,
+	DRAIN_WAIT_MS = 250,        /* for the rest of a body that the handler did not want */
 };
 
 struct listener {
@@ -361,6 +361,26 @@ static bool take_expectation(struct exchange *exchange)
 	return true;
 }
 
+/*
+ * A body that the handler did not want: a little of it is read over, so that the connection can be used again and bad
+ * framing is still answered as such. What is longer, or late, ends the connection after the reply.
+ */
+static void co_take_rest(struct exchange *exchange)
+{
+	struct wire_body *body = &exchange->body;
+	if (body->ended || body->error || exchange->expects_continue || exchange->reply.close)
+		return;
+	bool too_long = !exchange->parser.chunked && body->left > HTTP_DRAIN_BYTES_MAX;
+	body->timeout_ms = DRAIN_WAIT_MS;
+	int error = too_long ? -EFBIG : co_body_drain(&body->body, HTTP_DRAIN_BYTES_MAX);
+	if (error)
+		exchange->keep_alive = false;
+	if (error == -EPROTO) {
+		reply_reset(&exchange->reply);
+		reply_status(&exchange->reply, 400);
+	}
+}
+
 static void handle(struct exchange *exchange)
 {
 	struct http_server *server = exchange->connection->server;
@@ -373,14 +393,11 @@ static void handle(struct exchange *exchange)
 	} else {
 		server->options.handler(server->options.context, &exchange->request, &exchange->reply);
 	}
+	co_take_rest(exchange);
 	if (exchange->reply.close || exchange->body.error)
 		exchange->keep_alive = false;
 	/* the client still waits for its 100: whether it sends the body now is its choice, so nothing can follow */
 	if (exchange->expects_continue)
-		exchange->keep_alive = false;
-	/* the rest of a body that nobody wanted: a little is read over, or the connection ends */
-	if (!exchange->body.ended && exchange->keep_alive && exchange->request.content_length >= 0 &&
-		exchange->body.left > HTTP_DRAIN_BYTES_MAX)
 		exchange->keep_alive = false;
 }
 
@@ -389,6 +406,10 @@ static void refuse(struct exchange *exchange, int status)
 	struct http_server *server = exchange->connection->server;
 	exchange->keep_alive = false;
 	exchange->request.http_1_0 = exchange->parser.http_1_0;
+	if (exchange->parser.method) {
+		exchange->request.method = method_parse(exchange->parser.method);
+		exchange->request.method_text = exchange->parser.method;
+	}
 	exchange->request.remote_address = exchange->connection->remote_address;
 	const char *text = exchange->parser.error;
 	if (text)
@@ -437,9 +458,6 @@ static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
 	reply_finish(&exchange->request, &exchange->reply, sent, error);
 	if (error)
 		return false;
-	if (exchange->keep_alive && !exchange->body.ended &&
-		co_body_drain(&exchange->body.body, HTTP_DRAIN_BYTES_MAX))
-		exchange->keep_alive = false;
 	if (!exchange->keep_alive && linger)
 		co_linger(connection);
 	return exchange->keep_alive;

@@ -39,7 +39,7 @@ bool utf8_valid(struct slice text);
 size_t utf8_length(struct slice text);
 
 /* A parsed query string. */
-enum { QUERY_PARAMETERS_MAX = 1000 };
+enum { QUERY_PARAMETERS_MAX = 4200 /* more than a request line has room for */ };
 
 struct query_parameter {
 	struct slice name;  /* decoded */

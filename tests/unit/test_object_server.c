@@ -825,12 +825,12 @@ static void co_metadata(void *argument)
 	co_expect(fixture,
 		"PUT /d1/7/a/c/m [X-Timestamp: 1700000000] [Content-Type: t/p] "
 		"[x-object-meta-fOO-2b: 1] "
-		"[X-Object-Sysmeta-S: s] [X-Object-Transient-Sysmeta-T: t] [X-Odd: odd] "
+		"[X-Object-Sysmeta-S: s] [X-Object-Meta-Foo-2B: 2] [X-Object-Transient-Sysmeta-T: t] [X-Odd: odd] "
 		"[X-Robots-Tag: none] "
 		"[X-Backend-Replication-Headers: x-odd x-none] [X-Delete-After: 100]",
 		"x", 201);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/m [X-Timestamp: 1700000001]", SLICE_NONE, 200);
-	expect_header(&exchange, "X-Object-Meta-Foo-2B", "1");
+	expect_header(&exchange, "X-Object-Meta-Foo-2B", "1,2");
 	expect_header(&exchange, "X-Object-Transient-Sysmeta-T", "t");
 	expect_header(&exchange, "X-Robots-Tag", "none");
 	expect_header(&exchange, "X-Delete-At", "1700000100");

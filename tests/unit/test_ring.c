@@ -274,8 +274,7 @@ static void ring__save_says_what_fails(void **state)
 	assert_int_equal(ring_load("/tmp", &ring, NULL), -EISDIR);
 }
 
-/* Decodes what is damaged on purpose: an error needs a text; otherwise the ring must hold together.
- */
+/* Decodes what is damaged on purpose: it gives an error with a text, or a whole ring. */
 static void decode_damaged(struct slice stream)
 {
 	struct ring *ring = NULL;
@@ -448,8 +447,7 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 static void ring__a_bomb_is_refused(void **state)
 {
 	(void)state;
-	/* 20 KiB of gzip that would be 20 MiB: the claim is not believed before the data is there.
-	 */
+	/* The header claims more than there is: no claim is believed before the data is seen. */
 	struct buf zeros = BUF_INIT, file = BUF_INIT, stream = BUF_INIT;
 	memset(buf_reserve(&zeros, 20 << 20), 0, 20 << 20);
 	zeros.length = 20 << 20;
@@ -532,8 +530,7 @@ static void ring__odd_texts_are_written_as_python_does(void **state)
 	}
 }
 
-/* Swift's get_more_nodes as it stands in the book, slow and simple. Returns how many ids it wrote.
- */
+/* Swift's get_more_nodes, slow and simple. Returns how many ids it wrote. */
 static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *ret_ids)
 {
 	size_t devices = ring_device_count(ring), count = 0;
