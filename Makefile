@@ -1,34 +1,43 @@
-# swiftlet: `make run` starts a whole store on loopback, `make check` runs every test.
-# Variables: SANITIZER=address|thread (own build directory), DEBUG=1, PORT=, DATA=, DESTDIR=, PREFIX=.
+# swiftlet
+#
+#	make run            a whole store on loopback; PORT=8080 DATA=./var choose where
+#	make check          every test; make check-quick is the short loop (under three minutes)
+#	make                builds ./swiftlet
+#	make install        DESTDIR= PREFIX=/usr/local
+#	make lint fuzz crash bench     see below
+#
+# SANITIZER=address or SANITIZER=thread builds in a directory of its own, with gcc's sanitizers.
 
 SHELL := /bin/bash
-comma := ,
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+PORT ?= 8080
+DATA ?= ./var
 SANITIZER ?=
 CC := gcc
 PYTHON ?= /usr/bin/python3
+comma := ,
 
-variant := $(if $(SANITIZER),$(SANITIZER),plain)
-build := build/$(variant)
+build := build/$(if $(SANITIZER),$(SANITIZER),plain)
 
-WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 \
-	-Wundef -Wpointer-arith -Wframe-larger-than=4096
-CFLAGS ?= -O2 -g
-override CFLAGS += -std=gnu11 $(WARNINGS) -D_GNU_SOURCE -I. -I/usr/share/include/llhttp -fno-omit-frame-pointer -pthread
-LDLIBS := -lrocksdb -levent_core -levent_pthreads -lisal -lssl -lcrypto -lxxhash -ljansson -linih -lz \
-	-lboost_context -lpthread -lm
-ifneq ($(SANITIZER),)
-CFLAGS := $(filter-out -O2,$(CFLAGS)) -O1 -fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined) \
-	-Wno-frame-larger-than -DSWIFTLET_SANITIZER_$(SANITIZER)=1
-LDFLAGS += -fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined)
+warnings := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
+	-Wpointer-arith
+base_flags := -std=gnu11 $(warnings) -D_GNU_SOURCE -I. -I/usr/share/include/llhttp -pthread -fno-omit-frame-pointer -g
+ifeq ($(SANITIZER),)
+flags := $(base_flags) -O2 -Wframe-larger-than=4096 $(CFLAGS)
+else
+# gcc's sanitizers make it see truncations that cannot happen
+flags := $(base_flags) -O1 -Wno-format-truncation -DSWIFTLET_SANITIZER_$(SANITIZER)=1 \
+	-fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined) $(CFLAGS)
 endif
-
+libraries := -lrocksdb -levent_core -lisal -lssl -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lpthread -lm
 
 folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
-objects := $(sources:%.c=$(build)/%.o) $(build)/llhttp/llhttp.o $(build)/llhttp/api.o $(build)/llhttp/http.o
+objects := $(sources:%.c=$(build)/%.o) $(addprefix $(build)/llhttp/,llhttp.o api.o http.o)
 library := $(build)/libswiftlet.a
-unit_tests := $(patsubst tests/unit/%.c,$(build)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+unit_tests := $(patsubst %.c,$(build)/%,$(wildcard tests/unit/test_*.c))
+fuzz_targets := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 .PHONY: all
 all: swiftlet
@@ -38,7 +47,7 @@ swiftlet: $(build)/swiftlet
 
 $(build)/swiftlet: $(build)/tools/main.o $(library)
 	@echo '  LD $@'
-	@$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(CC) $(flags) $(LDFLAGS) -o $@ $^ $(libraries)
 
 $(library): $(filter-out $(build)/tools/main.o,$(objects))
 	@rm -f $@
@@ -47,20 +56,75 @@ $(library): $(filter-out $(build)/tools/main.o,$(objects))
 $(build)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(flags) -MMD -MP -c -o $@ $<
 
 # llhttp as Debian ships it: the grammar of HTTP/1.1, compiled in its strict mode.
 $(build)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	@echo '  CC $@'
-	@$(CC) $(filter-out -W%,$(CFLAGS)) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
+	@$(CC) $(filter-out -W%,$(flags)) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
 
-$(build)/tests/unit/%: tests/unit/%.c $(library)
+$(build)/tests/%: tests/%.c $(library)
 	@mkdir -p $(@D)
 	@echo '  LD $@'
-	@$(CC) $(CFLAGS) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(LDLIBS)
+	@$(CC) $(flags) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(libraries)
+
+# ---- running and installing ----
+
+.PHONY: run
+run:
+	@tools/install-dependencies build
+	@$(MAKE) --no-print-directory -j$$(nproc) swiftlet
+	@exec tools/run --port $(PORT) --data $(DATA)
+
+.PHONY: install
+install: swiftlet
+	install -D -m 0755 swiftlet $(DESTDIR)$(PREFIX)/bin/swiftlet
+	install -D -m 0640 etc/swiftlet.conf $(DESTDIR)$(SYSCONFDIR)/swiftlet/swiftlet.conf.sample
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in etc/systemd/*.service; do \
+		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$unit); \
+	done
+
+# ---- tests ----
 
 .PHONY: unit
 unit: $(unit_tests)
+
+.PHONY: fuzz-targets
+fuzz-targets: $(fuzz_targets)
+
+build/fuzz/%: tests/fuzz/%.c $(wildcard lib/*/*.c lib/*/*.h ring/*.c ring/*.h)
+	@tools/build-fuzz $< $@
+
+.PHONY: check
+check:
+	@tools/install-dependencies build test
+	@$(PYTHON) tests/check
+
+.PHONY: check-quick
+check-quick:
+	@tools/install-dependencies build test
+	@$(PYTHON) tests/check --quick
+
+.PHONY: lint
+lint:
+	@tools/lint
+
+# Long runs, not part of `make check`: FUZZ_SECONDS for each target; ROUNDS of kill -9 under load.
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz
+fuzz: fuzz-targets
+	@tools/install-dependencies test
+	@$(PYTHON) tests/check --only fuzz --fuzz-seconds $(FUZZ_SECONDS)
+
+ROUNDS ?= 200
+.PHONY: crash
+crash: swiftlet
+	ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/cluster/test_crash.py
+
+.PHONY: clean
+clean:
+	rm -rf build swiftlet
 
 -include $(objects:.o=.d) $(unit_tests:=.d)

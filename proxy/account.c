@@ -12,15 +12,13 @@
 static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
 static const char allow_without_management[] = "GET, HEAD, OPTIONS, POST";
 
-/* The ACL has a name for clients and one for storage (tempauth). */
-static void acl_to_storage(struct headers *headers)
+/* The auth filter has moved a client's ACL to the name under which it is stored. "{}" is the ACL that says nothing: none
+ * is stored. */
+static void drop_empty_acl(struct headers *headers)
 {
-	const char *acl = headers_get(headers, "X-Account-Access-Control");
-	if (!acl)
-		return;
-	/* "{}" and the empty text both mean that there is none */
-	headers_set(headers, "X-Account-Sysmeta-Core-Access-Control", strcmp(acl, "{}") == 0 ? "" : acl);
-	headers_remove(headers, "X-Account-Access-Control");
+	const char *acl = headers_get(headers, "X-Account-Sysmeta-Core-Access-Control");
+	if (acl && strcmp(acl, "{}") == 0)
+		headers_set(headers, "X-Account-Sysmeta-Core-Access-Control", "");
 }
 
 static void acl_to_client(struct headers *headers)
@@ -121,7 +119,7 @@ static void co_write(struct proxy *proxy, struct request *request, enum method m
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	if (method != METHOD_DELETE) {
-		acl_to_storage(&request->headers);
+		drop_empty_acl(&request->headers);
 		transfer_headers(request, "account", &headers);
 	}
 	backend_headers(request, &headers, true);

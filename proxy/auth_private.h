@@ -35,7 +35,7 @@ bool login_wants(const struct auth *auth, struct slice path);
 
 /* Answers such a request; `path` is decoded. */
 void login_handle(const struct auth *auth, const struct request *request, struct slice path,
-        struct reply *reply);
+	struct reply *reply);
 
 /* 401 with WWW-Authenticate for the realm, which is quoted. */
 void reply_unauthorized(struct reply *reply, struct slice realm);

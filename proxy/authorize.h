@@ -31,7 +31,7 @@ struct authorize_question {
 	struct slice container;
 	struct slice object;
 	const char *const *groups; /* of who asks, NULL-terminated; NULL: anonymous */
-	const char *referrer;      /* the Referer header, or NULL */
+	const char *referrer;	   /* the Referer header, or NULL */
 	const char *container_acl; /* or NULL */
 };
 
@@ -43,15 +43,15 @@ enum authorize_answer {
 
 /* The prefix that the account has, the empty one last; NULL when there is none. */
 const struct reseller_settings *authorize_reseller_of(
-        const struct settings *settings, struct slice account);
+	const struct settings *settings, struct slice account);
 
 /* All rules but the account's ACL. The arena is for what is needed on the way. */
 enum authorize_answer authorize_by_groups(const struct settings *settings, struct arena *arena,
-        const struct authorize_question *question);
+	const struct authorize_question *question);
 
 /* The account's ACL, to be asked when the other rules have denied. */
 enum authorize_answer authorize_by_account_acl(
-        const struct account_acl *acl, const struct authorize_question *question);
+	const struct account_acl *acl, const struct authorize_question *question);
 
 /* Whether the list has the group. NULL has none. */
 bool authorize_has_group(const char *const *groups, const char *group);

@@ -138,7 +138,9 @@ static void give_token(const struct auth *auth, const struct request *request,
 {
 	const struct user *user = NULL;
 	struct slice name = SLICE_NONE;
-	if (credentials->account.length && credentials->user.length && credentials->key) {
+	bool whole = credentials->account.length && credentials->user.length && credentials->key;
+	/* a path can bring a NUL, which would cut the name short */
+	if (whole && !memchr(credentials->account.data, 0, credentials->account.length)) {
 		name = slice_from(arena_printf(request->arena, "%.*s:%.*s",
 			SLICE_PRINT(credentials->account), SLICE_PRINT(credentials->user)));
 		user = users_check_key(auth->users, name, credentials->key);

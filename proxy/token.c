@@ -33,17 +33,17 @@ static void sign(const struct token_key *key, struct slice payload, unsigned cha
 {
 	char digest_name[] = "SHA256";
 	OSSL_PARAM parameters[] = {
-	        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name, 0),
-	        OSSL_PARAM_construct_end(),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name, 0),
+		OSSL_PARAM_construct_end(),
 	};
 	(void)pthread_once(&hmac_once, fetch_hmac);
 	EVP_MAC_CTX *context = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
 	size_t length = 0;
 	if (!context || !EVP_MAC_init(context, key->bytes, key->length, parameters) ||
-	        !EVP_MAC_update(context, (const unsigned char *)payload.data, payload.length) ||
-	        !EVP_MAC_final(context, mac, &length, MAC_BYTES))
+		!EVP_MAC_update(context, (const unsigned char *)payload.data, payload.length) ||
+		!EVP_MAC_final(context, mac, &length, MAC_BYTES))
 		abort(); /* memory, or an OpenSSL without SHA-256: no token may be made or believed
-		          */
+			  */
 	assert(length == MAC_BYTES);
 	EVP_MAC_CTX_free(context);
 }
@@ -54,7 +54,7 @@ static char *encode_base64url(struct arena *arena, struct slice bytes, size_t *r
 {
 	char *text = arena_alloc(arena, (bytes.length + 2) / 3 * 4 + 1);
 	int length = EVP_EncodeBlock(
-	        (unsigned char *)text, (const unsigned char *)bytes.data, (int)bytes.length);
+		(unsigned char *)text, (const unsigned char *)bytes.data, (int)bytes.length);
 	while (length && text[length - 1] == '=')
 		length--;
 	for (int i = 0; i < length; i++)
@@ -66,7 +66,7 @@ static char *encode_base64url(struct arena *arena, struct slice bytes, size_t *r
 static int decode_base64url(struct arena *arena, struct slice text, struct slice *ret_bytes)
 {
 	static const char alphabet[] =
-	        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	if (text.length > TOKEN_TEXT_MAX || text.length % 4 == 1)
 		return -EINVAL;
 	char *padded = arena_alloc(arena, text.length + 4);
@@ -90,7 +90,7 @@ static int decode_base64url(struct arena *arena, struct slice text, struct slice
 /* ---- tokens ---- */
 
 const char *token_make(const struct token_keys *keys, struct arena *arena, const char *prefix,
-        struct slice user_name, int64_t expires)
+	struct slice user_name, int64_t expires)
 {
 	const struct token_key *key = &keys->keys[0];
 	struct buf payload = BUF_INIT;
@@ -127,11 +127,11 @@ static int take_prefix(const char *prefix, const char *token, struct slice *ret_
 }
 
 int token_verify(const struct token_keys *keys, struct arena *arena, const char *prefix,
-        const char *token, int64_t now, struct slice *ret_user_name)
+	const char *token, int64_t now, struct slice *ret_user_name)
 {
 	struct slice text, bytes;
 	if (take_prefix(prefix, token, &text) || decode_base64url(arena, text, &bytes) ||
-	        bytes.length < MAC_BYTES)
+		bytes.length < MAC_BYTES)
 		return -EINVAL;
 	struct slice payload = slice_of(bytes.data, bytes.length - MAC_BYTES);
 	struct cursor cursor = cursor_of(payload);

@@ -44,7 +44,7 @@ bool token_keys_equal(const struct token_keys *a, const struct token_keys *b)
 	for (size_t i = 0; i < a->count; i++) {
 		const struct token_key *first = &a->keys[i], *second = &b->keys[i];
 		if (first->id != second->id || first->length != second->length ||
-		        CRYPTO_memcmp(first->bytes, second->bytes, first->length) != 0)
+			CRYPTO_memcmp(first->bytes, second->bytes, first->length) != 0)
 			return false;
 	}
 	return true;
@@ -65,7 +65,7 @@ static bool read_hex(struct slice text, struct token_key *key)
 {
 	key->length = text.length / 2;
 	if (text.length % 2 || key->length < TOKEN_KEY_BYTES_MIN ||
-	        key->length > TOKEN_KEY_BYTES_MAX)
+		key->length > TOKEN_KEY_BYTES_MAX)
 		return false;
 	for (size_t i = 0; i < key->length; i++) {
 		int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
@@ -85,7 +85,7 @@ static const char *read_line(struct slice line, struct token_keys *keys)
 	struct token_key key;
 	int64_t id;
 	if (number_parse_integer(slice_of(line.data, id_length), &id) || id < 1 ||
-	        id > UINT32_MAX || !read_hex(rest, &key))
+		id > UINT32_MAX || !read_hex(rest, &key))
 		return "is not \"<id> <64 to 128 hex digits>\"";
 	key.id = (uint32_t)id;
 	for (size_t i = 0; i < keys->count; i++) {
@@ -99,7 +99,7 @@ static const char *read_line(struct slice line, struct token_keys *keys)
 }
 
 int token_keys_parse(
-        struct slice text, const char *path, struct token_keys **ret_keys, char **ret_error)
+	struct slice text, const char *path, struct token_keys **ret_keys, char **ret_error)
 {
 	struct token_keys *keys = xcalloc(1, sizeof(*keys));
 	const char *wrong = NULL;
@@ -119,8 +119,8 @@ int token_keys_parse(
 		return 0;
 	}
 	*ret_error =
-	        wrong ? xasprintf("%s:%u: %s", path, number, wrong)
-	              : xasprintf("%s: holds no key (swiftlet auth rotate-key makes one)", path);
+		wrong ? xasprintf("%s:%u: %s", path, number, wrong)
+		      : xasprintf("%s: holds no key (swiftlet auth rotate-key makes one)", path);
 	token_keys_free(keys);
 	return -EINVAL;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/memory.h"
+#include "lib/swift/url.h"
 #include "ring/builder_private.h"
 #include "ring/ring_private.h"
 
@@ -156,6 +157,8 @@ static int check_device(
 		return ring_fail(ret_error, EINVAL, "the ip is missing");
 	if (!device->device[0] || strchr(device->device, '/') || device->device[0] == '.')
 		return ring_fail(ret_error, EINVAL, "\"%s\" is no device name", device->device);
+	if (!utf8_valid(slice_from(device->device)) || !utf8_valid(slice_from(device->meta)))
+		return ring_fail(ret_error, EINVAL, "the name or the remark is not UTF-8");
 	for (size_t id = 0; id < builder->device_count; id++) {
 		const struct builder_device *other = builder->devices[id];
 		if (other && !other->removed && other->device.port == device->port &&

@@ -171,11 +171,21 @@ int ring_store_reload(struct ring_store *store)
 	return error < 0 ? error : loaded;
 }
 
+/* Readers never hold the lock twice, so a waiting swap may go first: requests cannot starve it. */
+static void init_ring_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attributes;
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+}
+
 int ring_store_open(const char *directory, struct ring_store **ret_store, char **ret_error)
 {
 	struct ring_store *store = xcalloc(1, sizeof(*store));
 	store->directory = xstrdup(directory);
-	pthread_rwlock_init(&store->ring_lock, NULL);
+	init_ring_lock(&store->ring_lock);
 	pthread_mutex_init(&store->reload_lock, NULL);
 	int error = scan_directory(store);
 	if (error < 0)

@@ -1,6 +1,7 @@
 #include "lib/backend/backend.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "lib/backend/client.h"
@@ -37,15 +38,59 @@ bool backend_is_local(enum backend_service service, const char *ip, int port)
 	return find_local(service, ip, port) != NULL;
 }
 
+/* Between a request's body and a handler of this process: breaks where the network would, and remembers it. */
+struct watched_body {
+	struct body body;
+	struct body *inner;
+	const struct request *request;
+	uint64_t received; /* bytes handed on */
+	bool failed;
+};
+
+static int watched_next(struct body *body, struct chunk *ret_chunk)
+{
+	struct watched_body *self = (struct watched_body *)body;
+	if (self->failed)
+		return -ECONNRESET;
+	int error = co_body_next(self->inner, ret_chunk);
+	if (error) {
+		self->failed = true;
+		return error;
+	}
+	uint64_t promised = (uint64_t)self->request->content_length;
+	self->received += ret_chunk->length;
+	bool end = ret_chunk->length == 0;
+	if (self->request->chunked || (end ? self->received == promised : self->received <= promised))
+		return 0;
+	self->failed = true;
+	chunk_release(ret_chunk);
+	return -ECONNRESET;
+}
+
+static int call_local(const struct local *local, struct request *request, struct reply *reply)
+{
+	static const struct body_operations operations = {.co_next = watched_next};
+	struct watched_body *watched = arena_zalloc(request->arena, sizeof(*watched));
+	watched->body.operations = &operations;
+	watched->inner = request->body;
+	watched->request = request;
+	request->body = &watched->body;
+	request->internal = true;
+	local->handler(local->context, request, reply);
+	request->body = watched->inner;
+	if (!watched->failed)
+		return 0;
+	reply_finish(request, reply, 0, -ECANCELED);
+	return -ECANCELED;
+}
+
 int co_backend_call(enum backend_service service, const char *ip, int port, struct request *request,
 	struct reply *reply, const struct backend_timeouts *timeouts)
 {
 	const struct local *local = find_local(service, ip, port);
 	if (!local)
 		return co_client_call(ip, port, request, reply, timeouts);
-	request->internal = true;
-	local->handler(local->context, request, reply);
-	return 0;
+	return call_local(local, request, reply);
 }
 
 void backend_pool_release(void)

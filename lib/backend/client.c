@@ -132,6 +132,7 @@ struct client_exchange {
 	struct request *request;
 	const struct backend_timeouts *timeouts;
 	bool sent_any_body;
+	bool body_due; /* not all of the request's body was sent: the connection cannot be used again */
 };
 
 static bool has_body(const struct request *request)
@@ -158,7 +159,7 @@ static int send_head(struct client_exchange *exchange)
 		const struct header *header = &request->headers.items[i];
 		if (strcasecmp(header->name, "Content-Length") == 0 ||
 			strcasecmp(header->name, "Transfer-Encoding") == 0 ||
-			strcasecmp(header->name, "Connection") == 0)
+			strcasecmp(header->name, "Connection") == 0 || strpbrk(header->value, "\r\n"))
 			continue;
 		buf_printf(&head, "%s: %s\r\n", header->name, header->value);
 	}
@@ -188,56 +189,71 @@ static int read_head(struct client_exchange *exchange, struct reply *reply)
 	return 0;
 }
 
+/* -ECANCELED when the stream fails, or does not have the length that the head promised. */
+static int next_piece(struct client_exchange *exchange, uint64_t sent, struct chunk *ret_chunk)
+{
+	const struct request *request = exchange->request;
+	if (co_body_next(request->body, ret_chunk))
+		return -ECANCELED;
+	uint64_t promised = (uint64_t)request->content_length;
+	uint64_t end = sent + ret_chunk->length;
+	if (request->chunked || (ret_chunk->length ? end <= promised : end == promised))
+		return 0;
+	chunk_release(ret_chunk);
+	return -ECANCELED;
+}
+
 static int send_body(struct client_exchange *exchange)
 {
-	struct request *request = exchange->request;
+	const struct request *request = exchange->request;
+	struct co_socket *socket = &exchange->connection->socket;
+	uint64_t sent = 0;
 	for (;;) {
 		struct chunk chunk;
-		if (co_body_next(request->body, &chunk))
-			return -ECANCELED;
+		int error = next_piece(exchange, sent, &chunk);
+		if (error)
+			return error;
 		if (chunk.length == 0)
 			break;
 		exchange->sent_any_body = true;
-		int error = co_wire_send(&exchange->connection->socket, SLICE_NONE, &chunk, request->chunked,
-			exchange->timeouts->node_ms);
+		error = co_wire_send(
+			socket, SLICE_NONE, &chunk, request->chunked, exchange->timeouts->node_ms);
+		sent += chunk.length;
 		chunk_release(&chunk);
 		if (error)
 			return error;
 	}
-	return request->chunked
-		? co_wire_send_end(&exchange->connection->socket, exchange->timeouts->node_ms)
-		: 0;
+	int error = request->chunked ? co_wire_send_end(socket, exchange->timeouts->node_ms) : 0;
+	exchange->body_due = error != 0;
+	return error;
 }
 
-/* Sends the request and reads the head of the final reply. */
+/*
+ * Sends the request and reads the head of the final reply. When the body cannot be sent to its end, the peer may still
+ * have said why before it closed.
+ */
 static int run_exchange(struct client_exchange *exchange, struct reply *reply)
 {
 	struct request *request = exchange->request;
-	int error = send_head(exchange);
-	if (error)
-		return error;
-	bool body_due = has_body(request);
-	bool wait = body_due && headers_get(&request->headers, "Expect");
-	if (body_due && !wait) {
-		error = send_body(exchange);
-		if (error == -ECANCELED)
-			return error;
-		/* after another error the peer may have said why before it closed */
-		int reading = read_head(exchange, reply);
-		return reading && error ? error : reading;
-	}
-	for (int i = 0; i < CONTINUES_MAX; i++) {
-		error = read_head(exchange, reply);
-		if (error || reply->status / 100 != 1)
-			return error;
+	int send_error = send_head(exchange);
+	if (send_error)
+		return send_error;
+	exchange->body_due = has_body(request);
+	bool wait = exchange->body_due && headers_get(&request->headers, "Expect");
+	if (exchange->body_due && !wait)
+		send_error = send_body(exchange);
+	for (int i = 0; i < CONTINUES_MAX && send_error != -ECANCELED; i++) {
+		int error = read_head(exchange, reply);
+		if (error)
+			return send_error ? send_error : error;
+		if (reply->status / 100 != 1)
+			return 0;
 		if (reply->status == 100 && wait) {
 			wait = false;
-			error = send_body(exchange);
-			if (error == -ECANCELED)
-				return error;
+			send_error = send_body(exchange);
 		}
 	}
-	return -EPROTO;
+	return send_error ? send_error : -EPROTO;
 }
 
 static void exchange_close(struct body *body)
@@ -247,7 +263,8 @@ static void exchange_close(struct body *body)
 	if (!connection)
 		return;
 	exchange->connection = NULL;
-	if (exchange->body.ended && !exchange->body.error && exchange->parser.keep_alive)
+	bool usable = exchange->body.ended && !exchange->body.error && !exchange->body_due;
+	if (usable && exchange->parser.keep_alive)
 		pool_put(connection);
 	else
 		connection_free(connection);

@@ -56,8 +56,7 @@ static void leg_unref(struct leg *leg)
 	if (--leg->references)
 		return;
 	chunk_release(&leg->feed.slot);
-	body_close(leg->reply.body);
-	leg->reply.body = NULL;
+	reply_finish(&leg->request, &leg->reply, 0, 0);
 	arena_free(leg->arena);
 	free(leg);
 }

@@ -101,7 +101,8 @@ struct slice cursor_bytes(struct cursor *cursor, size_t length)
 		return SLICE_NONE;
 	}
 	struct slice bytes = slice_of(cursor->at, length);
-	cursor->at += length;
+	if (length)
+		cursor->at += length;
 	return bytes;
 }
 

@@ -31,6 +31,8 @@ void buf_release(struct buf *buf);
 static inline void buf_clear(struct buf *buf)
 {
 	buf->length = 0;
+	if (buf->data)
+		buf->data[0] = '\0';
 }
 
 /* Makes room for `bytes` more and returns where they go; buf->length is unchanged. */
@@ -68,7 +70,8 @@ struct cursor {
 
 static inline struct cursor cursor_of(struct slice bytes)
 {
-	return (struct cursor){bytes.data, bytes.data + bytes.length, false};
+	/* arithmetic on NULL is undefined, even by zero */
+	return (struct cursor){bytes.data, bytes.length ? bytes.data + bytes.length : bytes.data, false};
 }
 
 uint8_t cursor_u8(struct cursor *cursor);

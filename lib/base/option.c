@@ -26,38 +26,39 @@
 
 #define OPTION(section, name, type, member, fallback, min, max, detail, help)                      \
 	_Static_assert(__builtin_types_compatible_p(                                               \
-	                       __typeof__(((struct settings *)0)->member), MEMBER_##type),         \
-	        #section " " #name ": the member is not of the option's type");
+			       __typeof__(((struct settings *)0)->member), MEMBER_##type),         \
+		#section " " #name ": the member is not of the option's type");
 #include "lib/base/options.def"
 
-const struct option options[] = {
+const struct config_option config_options[] = {
 #define OPTION(section, name, type, member, fallback, min, max, detail, help)                      \
 	{#section, #name, OPTION_##type, offsetof(struct settings, member), fallback, min, max,    \
-	        detail, help},
+		detail, help},
 #include "lib/base/options.def"
 };
-const size_t option_count = sizeof(options) / sizeof(options[0]);
+const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
 
-const struct option_section option_sections[] = {
+const struct config_section config_sections[] = {
 #define SECTION(name, help) {#name, help},
 #include "lib/base/options.def"
 };
-const size_t option_section_count = sizeof(option_sections) / sizeof(option_sections[0]);
+const size_t config_section_count = sizeof(config_sections) / sizeof(config_sections[0]);
 
-const struct option *option_find(const char *section, const char *name)
+const struct config_option *option_find(const char *section, const char *name)
 {
-	for (size_t i = 0; i < option_count; i++) {
-		if (strcmp(options[i].section, section) == 0 && strcmp(options[i].name, name) == 0)
-			return &options[i];
+	for (size_t i = 0; i < config_option_count; i++) {
+		if (strcmp(config_options[i].section, section) == 0 &&
+			strcmp(config_options[i].name, name) == 0)
+			return &config_options[i];
 	}
 	return NULL;
 }
 
-const struct option_section *option_section_find(const char *name)
+const struct config_section *option_section_find(const char *name)
 {
-	for (size_t i = 0; i < option_section_count; i++) {
-		if (strcmp(option_sections[i].name, name) == 0)
-			return &option_sections[i];
+	for (size_t i = 0; i < config_section_count; i++) {
+		if (strcmp(config_sections[i].name, name) == 0)
+			return &config_sections[i];
 	}
 	return NULL;
 }
@@ -146,9 +147,9 @@ struct unit {
 };
 
 static const struct unit duration_units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"", 1000}, {NULL, 0}};
+	{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"", 1000}, {NULL, 0}};
 static const struct unit byte_units[] = {
-        {"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {"T", 1099511627776}, {"", 1}, {NULL, 0}};
+	{"K", 1024}, {"M", 1048576}, {"G", 1073741824}, {"T", 1099511627776}, {"", 1}, {NULL, 0}};
 
 /* A decimal number with one of the units after it. */
 static int parse_with_unit(const char *text, const struct unit *units, double *ret_value)
@@ -167,38 +168,38 @@ static int parse_with_unit(const char *text, const struct unit *units, double *r
 	return -EINVAL;
 }
 
-static char *set_int(const struct option *option, const char *text, int64_t *ret_value)
+static char *set_int(const struct config_option *option, const char *text, int64_t *ret_value)
 {
 	int64_t value;
 	if (number_parse_integer(slice_from(text), &value))
 		return xasprintf("\"%s\" is not a number", text);
 	if (value < option->min || value > option->max)
 		return xasprintf("%s is out of range (%lld to %lld)", text, (long long)option->min,
-		        (long long)option->max);
+			(long long)option->max);
 	*ret_value = value;
 	return NULL;
 }
 
-static char *set_bytes(const struct option *option, const char *text, int64_t *ret_value)
+static char *set_bytes(const struct config_option *option, const char *text, int64_t *ret_value)
 {
 	double value;
 	if (parse_with_unit(text, byte_units, &value))
 		return xasprintf("\"%s\" is not a size (e.g. 65536, 64K, 5G)", text);
 	if (value < (double)option->min || value > (double)option->max)
 		return xasprintf("%s is out of range (%lld to %lld bytes)", text,
-		        (long long)option->min, (long long)option->max);
+			(long long)option->min, (long long)option->max);
 	*ret_value = (int64_t)value;
 	return NULL;
 }
 
-static char *set_duration(const struct option *option, const char *text, int64_t *ret_value)
+static char *set_duration(const struct config_option *option, const char *text, int64_t *ret_value)
 {
 	double value;
 	if (parse_with_unit(text, duration_units, &value))
 		return xasprintf("\"%s\" is not a duration (e.g. 10, 500ms)", text);
 	if (value < (double)option->min || value > (double)option->max)
 		return xasprintf("%s is out of range (%lldms to %llds)", text,
-		        (long long)option->min, (long long)option->max / 1000);
+			(long long)option->min, (long long)option->max / 1000);
 	*ret_value = (int64_t)value;
 	return NULL;
 }
@@ -219,15 +220,15 @@ static char *set_reserve(const char *text, struct reserve *ret_value)
 }
 
 static char *set_node_count(
-        const struct option *option, const char *text, struct node_count *ret_value)
+	const struct config_option *option, const char *text, struct node_count *ret_value)
 {
 	const char *star = strchr(text, '*');
 	size_t length = star ? (size_t)(star - text) : strlen(text);
 	bool per_replica =
-	        star && slice_equal(number_trim(slice_from(star + 1)), SLICE_LITERAL("replicas"));
+		star && slice_equal(number_trim(slice_from(star + 1)), SLICE_LITERAL("replicas"));
 	int64_t count;
 	if ((star && !per_replica) || number_parse_integer(slice_of(text, length), &count) ||
-	        count < option->min || count > option->max)
+		count < option->min || count > option->max)
 		return xasprintf("\"%s\" is not a number of nodes (e.g. 6, 2 * replicas)", text);
 	*ret_value = (struct node_count){count, per_replica};
 	return NULL;
@@ -253,7 +254,7 @@ static bool word_allowed(const char *word, const char *words)
 	return false;
 }
 
-static char *set_word(const struct option *option, const char *text, const char **ret_value)
+static char *set_word(const struct config_option *option, const char *text, const char **ret_value)
 {
 	if (!word_allowed(text, option->detail))
 		return xasprintf("\"%s\" is not one of: %s", text, option->detail);
@@ -261,15 +262,16 @@ static char *set_word(const struct option *option, const char *text, const char 
 	return NULL;
 }
 
-static char *set_words(const struct option *option, const char *text, struct text_list *ret_value)
+static char *set_words(
+	const struct config_option *option, const char *text, struct text_list *ret_value)
 {
 	struct text_list list = text_list_split(text);
 	char *reason =
-	        list.count ? NULL : xasprintf("at least one is needed of: %s", option->detail);
+		list.count ? NULL : xasprintf("at least one is needed of: %s", option->detail);
 	for (size_t i = 0; i < list.count && !reason; i++) {
 		if (!word_allowed(list.items[i], option->detail))
 			reason = xasprintf(
-			        "\"%s\" is not one of: %s", list.items[i], option->detail);
+				"\"%s\" is not one of: %s", list.items[i], option->detail);
 	}
 	if (reason)
 		text_list_release(&list);
@@ -287,9 +289,9 @@ static char *set_addresses(const char *text, struct text_list *ret_value)
 		int port;
 		if (socket_address_parse(list.items[i], ip, &port))
 			reason = xasprintf(
-			        "\"%s\" is not an address with port (e.g. 127.0.0.1:8080, "
-			        "[::1]:8080)",
-			        list.items[i]);
+				"\"%s\" is not an address with port (e.g. 127.0.0.1:8080, "
+				"[::1]:8080)",
+				list.items[i]);
 	}
 	if (reason)
 		text_list_release(&list);
@@ -298,8 +300,8 @@ static char *set_addresses(const char *text, struct text_list *ret_value)
 	return reason;
 }
 
-int option_set(const struct option *option, const char *text, const char *folder,
-        struct settings *settings, char **ret_reason)
+int option_set(const struct config_option *option, const char *text, const char *folder,
+	struct settings *settings, char **ret_reason)
 {
 	void *member = (char *)settings + option->place;
 	char *reason = NULL;
@@ -347,7 +349,7 @@ int option_set(const struct option *option, const char *text, const char *folder
 	return -EINVAL;
 }
 
-void option_clear(const struct option *option, struct settings *settings)
+void option_clear(const struct config_option *option, struct settings *settings)
 {
 	void *member = (char *)settings + option->place;
 	switch (option->type) {

@@ -11,21 +11,21 @@
 #include "lib/base/settings.h"
 
 enum option_type {
-	OPTION_BOOL,       /* bool */
-	OPTION_INT,        /* int64_t */
-	OPTION_BYTES,      /* int64_t; K, M, G, T are powers of 1024 */
+	OPTION_BOOL,	   /* bool */
+	OPTION_INT,	   /* int64_t */
+	OPTION_BYTES,	   /* int64_t; K, M, G, T are powers of 1024 */
 	OPTION_DURATION,   /* int64_t milliseconds; seconds unless ms, s, m, h follows */
-	OPTION_RESERVE,    /* struct reserve */
+	OPTION_RESERVE,	   /* struct reserve */
 	OPTION_NODE_COUNT, /* struct node_count */
-	OPTION_TEXT,       /* const char * */
-	OPTION_PATH,       /* const char * */
-	OPTION_WORD,       /* const char *, one of `detail` */
-	OPTION_WORDS,      /* struct text_list of words of `detail` */
-	OPTION_LIST,       /* struct text_list */
+	OPTION_TEXT,	   /* const char * */
+	OPTION_PATH,	   /* const char * */
+	OPTION_WORD,	   /* const char *, one of `detail` */
+	OPTION_WORDS,	   /* struct text_list of words of `detail` */
+	OPTION_LIST,	   /* struct text_list */
 	OPTION_ADDRESSES,  /* struct text_list of ip:port, not empty */
 };
 
-struct option {
+struct config_option {
 	const char *section;
 	const char *name;
 	enum option_type type;
@@ -37,19 +37,19 @@ struct option {
 	const char *help;
 };
 
-struct option_section {
+struct config_section {
 	const char *name;
 	const char *help;
 };
 
-extern const struct option options[];
-extern const size_t option_count;
-extern const struct option_section option_sections[];
-extern const size_t option_section_count;
+extern const struct config_option config_options[];
+extern const size_t config_option_count;
+extern const struct config_section config_sections[];
+extern const size_t config_section_count;
 
 /* NULL when there is none. */
-const struct option *option_find(const char *section, const char *name);
-const struct option_section *option_section_find(const char *name);
+const struct config_option *option_find(const char *section, const char *name);
+const struct config_section *option_section_find(const char *name);
 
 /* How the type is called in the documentation, e.g. "duration". */
 const char *option_type_name(enum option_type type);
@@ -59,11 +59,11 @@ const char *option_type_name(enum option_type type);
  * -EINVAL with a malloc'ed reason such as `"abc" is not a duration (e.g. 10, 500ms)`. Sets each
  * member once only; see option_clear.
  */
-int option_set(const struct option *option, const char *text, const char *folder,
-        struct settings *settings, char **ret_reason);
+int option_set(const struct config_option *option, const char *text, const char *folder,
+	struct settings *settings, char **ret_reason);
 
 /* Frees what the member holds. */
-void option_clear(const struct option *option, struct settings *settings);
+void option_clear(const struct config_option *option, struct settings *settings);
 
 /* Splits at commas, without blanks around and without empty items. */
 struct text_list text_list_split(const char *text);

@@ -14,7 +14,7 @@
 enum { LINE_BYTES_MAX = 65536 }; /* of the file, with line end */
 
 int settings_fail(struct settings_parse *parse, unsigned line, const char *section,
-        const char *name, const char *format, ...)
+	const char *name, const char *format, ...)
 {
 	if (parse->error)
 		return -EINVAL;
@@ -36,30 +36,31 @@ int settings_fail(struct settings_parse *parse, unsigned line, const char *secti
 }
 
 static int keep_line(
-        struct settings_parse *parse, const char *section, const char *name, const char *value)
+	struct settings_parse *parse, const char *section, const char *name, const char *value)
 {
 	for (size_t i = 0; i < parse->line_count; i++) {
 		const struct settings_line *other = &parse->lines[i];
 		if (strcmp(other->section, section) == 0 && strcmp(other->name, name) == 0)
 			return settings_fail(parse, parse->line, section, name,
-			        "is set already in line %u", other->number);
+				"is set already in line %u", other->number);
 	}
 	parse->lines = xrealloc(parse->lines, (parse->line_count + 1) * sizeof(*parse->lines));
 	parse->lines[parse->line_count++] = (struct settings_line){
-	        .number = parse->line,
-	        .section = xstrdup(section),
-	        .name = xstrdup(name),
-	        .value = xstrdup(value),
+		.number = parse->line,
+		.section = xstrdup(section),
+		.name = xstrdup(name),
+		.value = xstrdup(value),
 	};
 	return 0;
 }
 
-static int set_option(struct settings_parse *parse, const struct option *option, const char *value)
+static int set_option(
+	struct settings_parse *parse, const struct config_option *option, const char *value)
 {
-	unsigned *set_on = &parse->set_on[option - options];
+	unsigned *set_on = &parse->set_on[option - config_options];
 	if (*set_on)
 		return settings_fail(parse, parse->line, option->section, option->name,
-		        "is set already in line %u", *set_on);
+			"is set already in line %u", *set_on);
 	char *reason;
 	if (option_set(option, value, parse->folder, parse->settings, &reason)) {
 		settings_fail(parse, parse->line, option->section, option->name, "%s", reason);
@@ -71,9 +72,9 @@ static int set_option(struct settings_parse *parse, const struct option *option,
 }
 
 static int take_line(
-        struct settings_parse *parse, const char *section, const char *name, const char *value)
+	struct settings_parse *parse, const char *section, const char *name, const char *value)
 {
-	const struct option *option = option_find(section, name);
+	const struct config_option *option = option_find(section, name);
 	if (option)
 		return set_option(parse, option, value);
 	if (settings_is_policy_section(section))
@@ -82,7 +83,7 @@ static int take_line(
 		return keep_line(parse, section, name, value);
 	if (section[0] == '\0')
 		return settings_fail(parse, parse->line, NULL, name,
-		        "stands before the first section (e.g. [swiftlet])");
+			"stands before the first section (e.g. [swiftlet])");
 	if (!option_section_find(section))
 		return settings_fail(parse, parse->line, section, NULL, "there is no such section");
 	return settings_fail(parse, parse->line, section, name, "there is no such option");
@@ -107,8 +108,8 @@ static char *read_line(char *text, int bytes, void *argument)
 		return NULL;
 	reader->parse->line++;
 	if (!strchr(text, '\n') && !feof(reader->file)) {
-		settings_fail(
-		        reader->parse, reader->parse->line, NULL, NULL, "the line is too long");
+		settings_fail(reader->parse, reader->parse->line, NULL, NULL,
+			"the line is too long, or holds a NUL byte");
 		return NULL;
 	}
 	return text;
@@ -122,8 +123,8 @@ static int read_file(struct settings_parse *parse)
 		settings_fail(parse, 0, NULL, NULL, "%s", strerror(error));
 		return -error;
 	}
-	/* As Swift's files are read: no comments behind values. An indented line is an option of its own, not more of
-	 * the value above it. */
+	/* As Swift's files are read: no comments behind values. An indented line is an option of
+	 * its own, not more of the value above it. */
 	ini_allow_multiline = false;
 	ini_allow_inline_comments = false;
 	ini_use_stack = false;
@@ -138,19 +139,20 @@ static int read_file(struct settings_parse *parse)
 		return settings_fail(parse, 0, NULL, NULL, "cannot be read");
 	if (bad_line && !parse->error)
 		settings_fail(parse, parse->line, NULL, NULL,
-		        "is neither a [section], nor an option (name = value), nor a comment");
+			"is neither a [section], nor an option (name = value), nor a comment");
 	parse->line = 0;
 	return parse->error ? -EINVAL : 0;
 }
 
 static void set_defaults(struct settings_parse *parse)
 {
-	for (size_t i = 0; i < option_count; i++) {
+	for (size_t i = 0; i < config_option_count; i++) {
 		if (parse->set_on[i])
 			continue;
 		char *reason;
-		if (option_set(&options[i], options[i].fallback, "", parse->settings, &reason)) {
-			fprintf(stderr, "default of %s: %s\n", options[i].name, reason);
+		if (option_set(&config_options[i], config_options[i].fallback, "", parse->settings,
+			    &reason)) {
+			fprintf(stderr, "default of %s: %s\n", config_options[i].name, reason);
 			abort();
 		}
 	}
@@ -174,8 +176,8 @@ static int check_whole(struct settings_parse *parse)
 	const struct settings *settings = parse->settings;
 	if (!settings->swiftlet.hash_path_prefix[0] && !settings->swiftlet.hash_path_suffix[0])
 		return settings_fail(parse, 0, "swiftlet", "hash_path_suffix",
-		        "set this or hash_path_prefix to a secret text of your own "
-		        "(e.g. from: openssl rand -hex 16)");
+			"set this or hash_path_prefix to a secret text of your own "
+			"(e.g. from: openssl rand -hex 16)");
 	return 0;
 }
 
@@ -199,10 +201,10 @@ int settings_load(const char *path, struct settings **ret_settings, char **ret_e
 {
 	const char *slash = strrchr(path, '/');
 	struct settings_parse parse = {
-	        .path = path,
-	        .folder = slash ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup("."),
-	        .settings = xcalloc(1, sizeof(struct settings)),
-	        .set_on = xcalloc(option_count, sizeof(unsigned)),
+		.path = path,
+		.folder = slash ? xasprintf("%.*s", (int)(slash - path), path) : xstrdup("."),
+		.settings = xcalloc(1, sizeof(struct settings)),
+		.set_on = xcalloc(config_option_count, sizeof(unsigned)),
 	};
 	int error = load(&parse);
 	if (error) {
@@ -226,8 +228,8 @@ void settings_free(struct settings *settings)
 {
 	if (!settings)
 		return;
-	for (size_t i = 0; i < option_count; i++)
-		option_clear(&options[i], settings);
+	for (size_t i = 0; i < config_option_count; i++)
+		option_clear(&config_options[i], settings);
 	settings_release_policies(settings);
 	settings_release_auth(settings);
 	free(settings);

@@ -47,7 +47,7 @@ struct user_settings {
 	char *name; /* "account:user", unique */
 	char *key;
 	struct text_list groups; /* as written, ".admin" among them */
-	char *storage_url;       /* with "$HOST" as written; "" for the usual one */
+	char *storage_url;	 /* with "$HOST" as written; "" for the usual one */
 };
 
 /* [storage-policy:N] */
@@ -57,7 +57,7 @@ struct policy_settings {
 	struct text_list aliases; /* further names, without `name` */
 	bool is_default;
 	bool deprecated; /* no new containers */
-	char *type;      /* "replication" */
+	char *type;	 /* "replication" */
 };
 
 struct settings {
@@ -84,7 +84,7 @@ struct settings {
 	} http;
 	struct {
 		struct text_list
-		        bind; /* addresses that socket_address_parse() takes, as all `bind` */
+			bind; /* addresses that socket_address_parse() takes, as all `bind` */
 		int64_t node_timeout_ms;
 		int64_t conn_timeout_ms;
 		int64_t post_quorum_timeout_ms;
@@ -125,7 +125,7 @@ struct settings {
 	} account;
 	struct {
 		int64_t token_life_ms;
-		const char *token_keys;           /* "" for keys in memory only */
+		const char *token_keys;		  /* "" for keys in memory only */
 		struct text_list reseller_prefix; /* as written; see `resellers` */
 		const char *require_group;
 		const char *auth_prefix; /* begins and ends with "/" */
@@ -138,7 +138,7 @@ struct settings {
 	} auth;
 	struct constraints constraints;
 	struct policy_settings
-	        *policies; /* at least one, by ascending index; exactly one is the default */
+		*policies; /* at least one, by ascending index; exactly one is the default */
 	size_t policy_count;
 };
 

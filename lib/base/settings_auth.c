@@ -16,7 +16,8 @@
 #define USER64_PREFIX "user64_"
 #define GROUP_SUFFIX "require_group"
 
-enum { NAME_BYTES_MAX = 1024 }; /* of an account or user, before decoding */
+/* Of an account and user as written: a token with both must fit into a header. */
+enum { NAME_BYTES_MAX = 1024 };
 
 static bool starts_with(const char *text, const char *prefix)
 {
@@ -59,10 +60,10 @@ static void add_reseller(struct settings *settings, const char *written)
 		return;
 	}
 	settings->auth.resellers = xrealloc(settings->auth.resellers,
-	        (settings->auth.reseller_count + 1) * sizeof(*settings->auth.resellers));
+		(settings->auth.reseller_count + 1) * sizeof(*settings->auth.resellers));
 	settings->auth.resellers[settings->auth.reseller_count++] = (struct reseller_settings){
-	        .prefix = prefix,
-	        .require_group = xstrdup(settings->auth.require_group),
+		.prefix = prefix,
+		.require_group = xstrdup(settings->auth.require_group),
 	};
 }
 
@@ -72,10 +73,10 @@ static int set_reseller_group(struct settings_parse *parse, const struct setting
 	size_t length = strlen(line->name) - strlen(GROUP_SUFFIX);
 	_cleanup_free_ char *prefix = xasprintf("%.*s", (int)length, line->name);
 	struct reseller_settings *reseller =
-	        find_reseller(parse->settings, strcmp(prefix, "''") == 0 ? "" : prefix);
+		find_reseller(parse->settings, strcmp(prefix, "''") == 0 ? "" : prefix);
 	if (!reseller)
 		return settings_fail(parse, line->number, line->section, line->name,
-		        "\"%s\" is not in reseller_prefix", prefix);
+			"\"%s\" is not in reseller_prefix", prefix);
 	if (line->value[0]) {
 		free(reseller->require_group);
 		reseller->require_group = xstrdup(line->value);
@@ -103,8 +104,7 @@ int settings_read_resellers(struct settings_parse *parse)
 
 /* ---- users ---- */
 
-/* Base64 without its "=" signs, in either alphabet. NULL when it is not, or not UTF-8 without NUL.
- */
+/* Base64 without its "=" signs. NULL when it is not, or not UTF-8 without NUL. */
 static char *decode_base64(const char *text, size_t length)
 {
 	unsigned char padded[NAME_BYTES_MAX + 4];
@@ -126,20 +126,23 @@ static char *decode_base64(const char *text, size_t length)
 
 /* The account and user that the option's name holds; both malloc'ed. */
 static int split_user_name(struct settings_parse *parse, const struct settings_line *line,
-        char **ret_account, char **ret_user)
+	char **ret_account, char **ret_user)
 {
 	bool coded = starts_with(line->name, USER64_PREFIX);
 	const char *text = line->name + strlen(coded ? USER64_PREFIX : USER_PREFIX);
 	const char *mark = strchr(text, '_');
 	if (!mark || mark == text || !mark[1] || strchr(mark + 1, '_'))
 		return settings_fail(parse, line->number, line->section, line->name,
-		        "is not user_<account>_<user>; names with \"_\" are written in base64, "
-		        "user64_<account>_<user>");
+			"is not user_<account>_<user>; names with \"_\" are written in base64, "
+			"user64_<account>_<user>");
+	if (strlen(text) > NAME_BYTES_MAX)
+		return settings_fail(parse, line->number, line->section, NULL,
+			"an account and its user have at most %d bytes together", NAME_BYTES_MAX);
 	size_t length = (size_t)(mark - text);
 	char *account = coded ? decode_base64(text, length) : xasprintf("%.*s", (int)length, text);
 	char *user = coded ? decode_base64(mark + 1, strlen(mark + 1)) : xstrdup(mark + 1);
 	if (account && user && !strchr(account, ':') && !strpbrk(account, ",\r\n") &&
-	        !strpbrk(user, ",\r\n")) {
+		!strpbrk(user, ",\r\n")) {
 		*ret_account = account;
 		*ret_user = user;
 		return 0;
@@ -148,13 +151,13 @@ static int split_user_name(struct settings_parse *parse, const struct settings_l
 	free(account);
 	free(user);
 	return settings_fail(parse, line->number, line->section, line->name, "%s",
-	        decoded ? "an account must be without \":\", both names without commas"
-	                : "account and user must be base64 without \"=\" of UTF-8 texts");
+		decoded ? "an account must be without \":\", both names without commas"
+			: "account and user must be base64 without \"=\" of UTF-8 texts");
 }
 
 /* "<key> [group …] [storage_url]" into the user. Keys must never be seen in an error. */
 static int split_user_value(
-        struct settings_parse *parse, const struct settings_line *line, struct user_settings *user)
+	struct settings_parse *parse, const struct settings_line *line, struct user_settings *user)
 {
 	const char *text = line->value;
 	while (*(text += strspn(text, " \t"))) {
@@ -166,12 +169,12 @@ static int split_user_value(
 			continue;
 		}
 		user->groups.items = xrealloc(
-		        user->groups.items, (user->groups.count + 1) * sizeof(*user->groups.items));
+			user->groups.items, (user->groups.count + 1) * sizeof(*user->groups.items));
 		user->groups.items[user->groups.count++] = word;
 	}
 	if (!user->key)
 		return settings_fail(parse, line->number, line->section, line->name,
-		        "has no key (<key> [group …] [storage_url])");
+			"has no key (<key> [group …] [storage_url])");
 	if (user->groups.count) {
 		char *last = user->groups.items[user->groups.count - 1];
 		if (strstr(last, "://") || strstr(last, "$HOST")) {
@@ -182,7 +185,7 @@ static int split_user_value(
 	for (size_t i = 0; i < user->groups.count; i++) {
 		if (strchr(user->groups.items[i], ','))
 			return settings_fail(parse, line->number, line->section, line->name,
-			        "groups are separated by blanks, without commas");
+				"groups are separated by blanks, without commas");
 	}
 	if (!user->storage_url)
 		user->storage_url = xstrdup("");
@@ -196,17 +199,17 @@ static int add_user(struct settings_parse *parse, const struct settings_line *li
 	if (split_user_name(parse, line, &account, &name))
 		return -EINVAL;
 	settings->auth.users = xrealloc(settings->auth.users,
-	        (settings->auth.user_count + 1) * sizeof(*settings->auth.users));
+		(settings->auth.user_count + 1) * sizeof(*settings->auth.users));
 	struct user_settings *user = &settings->auth.users[settings->auth.user_count++];
 	*user = (struct user_settings){
-	        .account = account,
-	        .name = xasprintf("%s:%s", account, name),
+		.account = account,
+		.name = xasprintf("%s:%s", account, name),
 	};
 	free(name);
 	for (size_t i = 0; i + 1 < settings->auth.user_count; i++) {
 		if (strcmp(settings->auth.users[i].name, user->name) == 0)
 			return settings_fail(parse, line->number, line->section, line->name,
-			        "the user %s is there already", user->name);
+				"the user %s is there already", user->name);
 	}
 	return split_user_value(parse, line, user);
 }

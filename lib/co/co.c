@@ -35,7 +35,7 @@ struct loop {
 	struct co *pool;
 	size_t pool_count;
 	size_t coroutines;
-	uint64_t now_ms;
+	uint64_t now_ms; /* 0: not read yet in this turn */
 	atomic_bool stopping;
 	/* messages of other threads */
 	pthread_mutex_t lock;
@@ -78,7 +78,6 @@ int loop_new(struct loop **ret_loop)
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->ready_last = &loop->ready_first;
 	loop->messages_last = &loop->messages_first;
-	loop->now_ms = clock_ms();
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	struct event_config *config = event_config_new();
 	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -139,7 +138,11 @@ size_t loop_coroutines(const struct loop *loop)
 
 uint64_t loop_now_ms(void)
 {
-	return current_loop ? current_loop->now_ms : clock_ms();
+	if (!current_loop)
+		return clock_ms();
+	if (!current_loop->now_ms)
+		current_loop->now_ms = clock_ms();
+	return current_loop->now_ms;
 }
 
 uint64_t deadline_after_ms(uint64_t duration_ms)
@@ -210,8 +213,9 @@ void loop_run(struct loop *loop)
 	if (!loop->own)
 		loop->own = co_context_new_thread();
 	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
-		loop->now_ms = clock_ms();
 		run_ready(loop);
+		/* a turn begins with its events: how long the wait for them took must not be missing from the clock */
+		loop->now_ms = 0;
 		int flags = EVLOOP_ONCE | (loop->ready_first ? EVLOOP_NONBLOCK : 0);
 		(void)event_base_loop(loop->base, flags);
 	}
@@ -219,17 +223,16 @@ void loop_run(struct loop *loop)
 	current_loop = NULL;
 }
 
-static void stop_call(struct loop_message *message)
+static void interrupt_wait(struct loop *loop)
 {
-	free(message);
+	uint64_t one = 1;
+	(void)!write(loop->wake_fd, &one, sizeof(one));
 }
 
 void loop_stop(struct loop *loop)
 {
 	atomic_store(&loop->stopping, true);
-	struct loop_message *message = xcalloc(1, sizeof(*message));
-	message->call = stop_call;
-	loop_post(loop, message);
+	interrupt_wait(loop);
 }
 
 void loop_post(struct loop *loop, struct loop_message *message)
@@ -240,10 +243,8 @@ void loop_post(struct loop *loop, struct loop_message *message)
 	*loop->messages_last = message;
 	loop->messages_last = &message->next;
 	pthread_mutex_unlock(&loop->lock);
-	if (first) {
-		uint64_t one = 1;
-		(void)!write(loop->wake_fd, &one, sizeof(one));
-	}
+	if (first)
+		interrupt_wait(loop);
 }
 
 /* ---- coroutines ---- */
@@ -301,6 +302,7 @@ void co_suspend(void)
 void co_wake(struct co *co)
 {
 	assert(co->loop == current_loop);
+	assert(co->function);
 	if (!co->ready)
 		ready_push(co->loop, co);
 }

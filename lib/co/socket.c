@@ -229,13 +229,14 @@ int socket_address_parse(const char *text, char ip[46], int *ret_port)
 			return -EINVAL;
 		text++;
 		length -= 2;
-	}
-	if (length == 0 || length >= 46)
+	} else if (memchr(text, ':', length)) {
 		return -EINVAL;
-	char *end;
-	errno = 0;
-	long port = strtol(colon + 1, &end, 10);
-	if (end == colon + 1 || *end || errno || port < 1 || port > 65535)
+	}
+	size_t digits = strlen(colon + 1);
+	if (length == 0 || length >= 46 || digits > 5 || strspn(colon + 1, "0123456789") != digits)
+		return -EINVAL;
+	long port = strtol(colon + 1, NULL, 10);
+	if (port < 1 || port > 65535)
 		return -EINVAL;
 	char address[46];
 	memcpy(address, text, length);

@@ -38,7 +38,7 @@ struct http_server {
 	struct event *sweep_event;  /* closes connections that idle too long */
 	struct connection *connections;
 	size_t connection_count;
-	size_t request_count;
+	size_t request_count; /* whose heads are complete: slow ones must not shut others out */
 	bool paused;
 	bool stopping;
 };
@@ -177,6 +177,7 @@ struct exchange {
 	struct reply reply;
 	bool expects_continue;
 	bool keep_alive;
+	bool counted; /* in server->request_count */
 };
 
 static bool is_framing_header(const char *name)
@@ -197,15 +198,22 @@ struct framing {
 	bool without_body;
 	bool has_length;
 	uint64_t length;
+	const char *own_length; /* the handler's Content-Length, where the reply has no body to count; NULL: none */
 };
 
 static struct framing judge_framing(const struct exchange *exchange)
 {
 	const struct reply *reply = &exchange->reply;
 	struct framing framing = {0};
-	framing.without_body = exchange->request.method == METHOD_HEAD || reply->status == 204 ||
-		reply->status == 304 || reply->status / 100 == 1;
-	if (!reply->body) {
+	bool head = exchange->request.method == METHOD_HEAD;
+	framing.without_body = head || reply->status == 204 || reply->status == 304 || reply->status / 100 == 1;
+	/* RFC 9110, 8.6: never in a 204; in a 304, and in the reply to a HEAD, the length that a GET would have */
+	if (reply->status == 204 || reply->status / 100 == 1)
+		return framing;
+	if ((head || reply->status == 304) && !reply->body && reply->text.length == 0) {
+		framing.own_length = headers_get(&reply->headers, "Content-Length");
+		framing.has_length = head && !framing.own_length;
+	} else if (!reply->body) {
 		framing.has_length = true;
 		framing.length = reply->text.length;
 	} else if (reply->content_length >= 0) {
@@ -224,18 +232,16 @@ static void format_head(struct exchange *exchange, const struct framing *framing
 	buf_printf(head, "HTTP/1.1 %d %s\r\n", reply->status, reason);
 	for (size_t i = 0; i < reply->headers.count; i++) {
 		const struct header *header = &reply->headers.items[i];
-		bool own_length = exchange->request.method == METHOD_HEAD && !reply->body &&
-			reply->text.length == 0 && strcasecmp(header->name, "Content-Length") == 0;
-		if ((is_framing_header(header->name) && !own_length) || !is_sendable(header->value))
+		if (is_framing_header(header->name) || !is_sendable(header->value))
 			continue;
 		buf_append_text(head, header->name);
 		buf_append(head, ": ", 2);
 		buf_append_text(head, header->value);
 		buf_append(head, "\r\n", 2);
 	}
-	bool own_length = exchange->request.method == METHOD_HEAD && !reply->body && reply->text.length == 0 &&
-		headers_get(&reply->headers, "Content-Length");
-	if (framing->has_length && !own_length)
+	if (framing->own_length && is_sendable(framing->own_length))
+		buf_printf(head, "Content-Length: %s\r\n", framing->own_length);
+	else if (framing->has_length)
 		buf_printf(head, "Content-Length: %llu\r\n", (unsigned long long)framing->length);
 	else if (framing->chunked)
 		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
@@ -279,6 +285,13 @@ static int send_stream(
 	return error;
 }
 
+/* Where only the end of the connection ends a reply, a broken one must not end cleanly: close() will send a reset. */
+static void spoil_end(struct connection *connection)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+	(void)setsockopt(connection->socket.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
 static int send_reply(struct exchange *exchange, uint64_t *ret_sent)
 {
 	struct framing framing = judge_framing(exchange);
@@ -290,6 +303,8 @@ static int send_reply(struct exchange *exchange, uint64_t *ret_sent)
 	int error;
 	if (reply->body && !framing.without_body) {
 		error = send_stream(exchange, &framing, buf_slice(&head), ret_sent);
+		if (error && !framing.has_length && !framing.chunked)
+			spoil_end(exchange->connection);
 	} else {
 		struct chunk text = CHUNK_NONE;
 		if (!framing.without_body)
@@ -306,12 +321,12 @@ static int co_send_continue(struct wire_body *body)
 {
 	struct exchange *exchange = body->owner;
 	exchange->expects_continue = false;
-	/* bytes that came with the head: the client did not wait */
 	struct buf head = BUF_INIT;
 	buf_append_text(&head, "HTTP/1.1 100 Continue\r\n");
 	const struct headers *extra = exchange->request.continue_headers;
 	for (size_t i = 0; extra && i < extra->count; i++)
-		buf_printf(&head, "%s: %s\r\n", extra->items[i].name, extra->items[i].value);
+		if (is_sendable(extra->items[i].value))
+			buf_printf(&head, "%s: %s\r\n", extra->items[i].name, extra->items[i].value);
 	buf_append(&head, "\r\n", 2);
 	int error = co_wire_send(body->socket, buf_slice(&head), NULL, false, body->timeout_ms);
 	buf_release(&head);
@@ -432,27 +447,39 @@ static void co_linger(struct connection *connection)
 	block_unref(block);
 }
 
-/* Runs one request. True when the connection can take another one. */
-static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
+/* Reads a head and has it answered, or refuses it. False when the connection is gone. */
+static bool co_exchange_fill(struct exchange *exchange, struct arena *arena, bool *ret_linger)
 {
 	struct connection *connection = exchange->connection;
 	struct http_server *server = connection->server;
-	request_init(&exchange->request, arena, METHOD_OTHER);
-	reply_init(&exchange->reply, arena);
-	http_parser_init_request(&exchange->parser, &exchange->request.headers, server->options.header_count_max);
 	int result = co_wire_read_head(&connection->socket, &connection->input, &exchange->parser, arena,
 		deadline_after_ms(server->options.head_timeout_ms));
 	if (result == 0 || result == -ECONNRESET)
 		return false;
-	bool linger = false;
-	if (result > 0) {
-		take_head(exchange);
-		handle(exchange);
-		linger = !exchange->body.ended && exchange->body.error != -ECONNRESET;
-	} else {
+	server->request_count++;
+	exchange->counted = true;
+	if (result < 0) {
 		refuse(exchange, result == -EPROTO ? exchange->parser.status : 408);
-		linger = true;
+		*ret_linger = true;
+		return true;
 	}
+	take_head(exchange);
+	handle(exchange);
+	*ret_linger = !exchange->body.ended && exchange->body.error != -ECONNRESET;
+	return true;
+}
+
+/* Runs one request. True when the connection can take another one. */
+static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
+{
+	struct connection *connection = exchange->connection;
+	request_init(&exchange->request, arena, METHOD_OTHER);
+	reply_init(&exchange->reply, arena);
+	http_parser_init_request(&exchange->parser, &exchange->request.headers,
+		connection->server->options.header_count_max);
+	bool linger = false;
+	if (!co_exchange_fill(exchange, arena, &linger))
+		return false;
 	uint64_t sent = 0;
 	int error = exchange->body.error == -ECONNRESET ? -ECONNRESET : send_reply(exchange, &sent);
 	reply_finish(&exchange->request, &exchange->reply, sent, error);
@@ -488,9 +515,8 @@ static void co_connection_run(void *argument)
 		struct arena *arena = arena_new();
 		struct exchange *exchange = arena_zalloc(arena, sizeof(*exchange));
 		exchange->connection = connection;
-		server->request_count++;
 		open = co_exchange_run(exchange, arena);
-		server->request_count--;
+		server->request_count -= exchange->counted;
 		arena_free(arena);
 		if (open && !more_is_here(connection))
 			break;

@@ -23,14 +23,17 @@ static bool make_room(struct wire_input *input)
 	return input->end < BLOCK_BYTES;
 }
 
-/* A head must lie in one piece: what is left over moves to a new block when it stands far back in its old one. */
+/* A head must lie in one piece: the beginning of one moves to a new block, so that it has as much room as any other. */
 static void move_to_front(struct wire_input *input)
 {
-	if (!input->block || input->start < BLOCK_BYTES / 2)
+	if (!input->block || input->start == 0)
+		return;
+	const char *head = input->block->data + input->start;
+	size_t length = input->end - input->start;
+	if (memmem(head, length, "\r\n\r\n", 4))
 		return;
 	struct block *fresh = block_new();
-	size_t length = input->end - input->start;
-	memcpy(fresh->data, input->block->data + input->start, length);
+	memcpy(fresh->data, head, length);
 	block_unref(input->block);
 	*input = (struct wire_input){fresh, 0, length};
 }

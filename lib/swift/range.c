@@ -14,7 +14,7 @@ struct range_spec {
 /* The header with its blanks skipped, which may stand anywhere, inside numbers too. */
 static const char *skip_blanks(const char *at)
 {
-	while (*at == ' ')
+	while (*at == ' ' || *at == '\t')
 		at++;
 	return at;
 }

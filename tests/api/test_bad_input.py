@@ -267,7 +267,7 @@ def clean_request(raw, scene):
 @pytest.mark.parametrize('case', ROWS, ids=lambda case: case.name)
 def test_row(scene, address, case):
     sent = case.bytes(scene)
-    with support.Raw(address) as raw:
+    with support.Raw(address, timeout=8) as raw:
         raw.send(sent)
         if support.IS_SWIFT:
             _original_answers(raw, sent, case)

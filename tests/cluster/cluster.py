@@ -4,22 +4,25 @@
         user = cluster.log_in()
 
 makes one proxy process and four storage processes (account, container and object server each) with one device each.
-storage=0 makes one process that is everything, over all the devices.  Each storage process is a zone of its own.
-What the program's command line and configuration file look like is known to make_rings() and configuration() alone.
+storage=0 makes one process that is everything, over all the devices.  Each device is a zone of its own.
+
+What the program's command line and configuration file look like is known to the functions at the end alone.
 """
 import os
 import pathlib
-import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+import time
 
 import server
 import support
 
 PARTITION_POWER, REPLICAS = 8, 3
-SWIFTLET = server.TOP / 'swiftlet'
+NODE_TIMEOUT_SECONDS = 2        # how long a proxy waits for a storage server; Swift's default is 10
+SWIFTLET = os.environ.get('SWIFTLET') or server.TOP / 'swiftlet'
 
 
 class Node:
@@ -39,11 +42,16 @@ class Node:
     def device_path(self, device):
         return self.directory / 'devices' / device
 
-    def start(self):
+    def start(self, mount_check=True):
         path = self.directory / 'swiftlet.conf'
-        path.write_text(configuration(self))
+        path.write_text(configuration(self, mount_check))
         self.process = server.Process([SWIFTLET, 'serve', '--config', path], self.directory / 'log')
-        self.process.wait_for_output(server.READY)
+        deadline = time.monotonic() + server.START_SECONDS
+        for role, port in self.ports.items():
+            while not _listens(port):
+                assert self.process.child.poll() is None and time.monotonic() < deadline, \
+                    'the %s server of %s does not come up:\n%s' % (role, self.name, self.process.tail())
+                time.sleep(0.02)
 
     def stop(self):
         process, self.process = self.process, None
@@ -62,14 +70,17 @@ class Node:
         self.process.signal_group(signal.SIGCONT)
 
 
+def _listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(('127.0.0.1', port)) == 0
+
+
 class Cluster:
     def __init__(self, storage=4, devices=1):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='swiftlet-cluster-'))
         self.rings = self.directory / 'rings'
         self.rings.mkdir()
         self.token_keys = self.directory / 'token_keys'
-        self.token_keys.write_text(secrets.token_hex(32) + '\n')
-        self.token_keys.chmod(0o600)
         names = iter('d%d' % number for number in range(1, 1000))
         if storage:
             self.proxy = Node(self, 'proxy', ['proxy'], [])
@@ -91,6 +102,11 @@ class Cluster:
     def __enter__(self):
         try:
             make_rings(self)
+            swiftlet('auth', 'rotate-key', self.token_keys)
+            for node in self.storage:
+                # The first start makes the devices; from then on one that is not there is missed.
+                node.start(mount_check=False)
+                node.stop()
             for node in self.nodes:
                 node.start()
         except BaseException:
@@ -120,29 +136,38 @@ class Cluster:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def swiftlet(*words):
+    """Runs one of the program's sub-commands; a warning (status 1 of `ring`) is good enough."""
+    done = subprocess.run([SWIFTLET, *map(str, words)], capture_output=True, text=True, check=False, cwd=server.TOP)
+    assert done.returncode in (0, 1) and not done.stderr.startswith('usage'), 'swiftlet %s\n%s%s' % (
+        ' '.join(map(str, words)), done.stdout, done.stderr)
+
+
 def make_rings(cluster):
-    """object, container and account ring, each over all the devices; a zone per process, or per device in a single one."""
-    def ring(*words):
-        done = subprocess.run([SWIFTLET, 'ring', *map(str, words)], capture_output=True, text=True, check=False, cwd=server.TOP)
-        assert done.returncode == 0, 'swiftlet ring %s\n%s%s' % (' '.join(map(str, words)), done.stdout, done.stderr)
+    """Object, container and account ring, each over all the devices."""
     for role in ('object', 'container', 'account'):
         builder = cluster.rings / (role + '.builder')
-        ring('create', builder, PARTITION_POWER, REPLICAS, 0)
+        swiftlet('ring', 'create', builder, PARTITION_POWER, REPLICAS, 0)
         zone = 0
         for node in cluster.storage:
             for device in node.devices:
                 zone += 1
-                ring('add', builder, 'r1z%d-127.0.0.1:%d/%s' % (zone, node.ports[role], device), 100)
-        ring('rebalance', builder)
+                swiftlet('ring', 'add', builder, 'r1z%d-127.0.0.1:%d/%s' % (zone, node.ports[role], device), 100)
+        swiftlet('ring', 'rebalance', builder)
         assert (cluster.rings / (role + '.ring.gz')).exists(), 'rebalance writes the ring beside the builder'
 
 
-def configuration(node):
+def configuration(node, mount_check):
     """The text of one process's configuration file."""
     lines = ['[swiftlet]', 'roles = ' + ','.join(node.roles), 'rings = %s' % node.cluster.rings,
-             'devices = %s' % (node.directory / 'devices'), 'workers = 1', 'hash_path_suffix = cluster']
+             'devices = %s' % (node.directory / 'devices'), 'workers = 1', 'hash_path_suffix = cluster',
+             'mount_check = %s' % str(mount_check).lower()]
     for role, port in node.ports.items():
         lines += ['', '[%s]' % role, 'bind = 127.0.0.1:%d' % port]
+        if role == 'proxy':
+            lines.append('node_timeout = %d' % NODE_TIMEOUT_SECONDS)
+        if role == 'object':
+            lines.append('update_interval = 1s')
     if 'proxy' in node.roles:
         lines += ['', '[auth]', 'token_keys = %s' % node.cluster.token_keys, 'user_test_tester = testing .admin']
     return '\n'.join(lines) + '\n'

@@ -535,6 +535,8 @@ static const struct {
 		"test"},
 	{"GET", "/auth/v1/test/auth", "X-Auth-User", "tester", "X-Auth-Key", "testing", 401,
 		"test"},
+	{"GET", "/auth/v1/test%00/auth", "X-Storage-User", "tester", "X-Storage-Pass", "testing",
+		401, "test%00"},
 	{"GET", "/auth/v1/te%22st/auth", "X-Storage-User", "tester", "X-Storage-Pass", "x", 401,
 		"te%22st"},
 	{"GET", "/auth/v1.0", "X-Auth-User", "test:tester", "X-Auth-Key", "wrong", 401, "unknown"},

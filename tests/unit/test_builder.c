@@ -421,6 +421,8 @@ static void builder__bad_input_is_refused(void **state)
 	assert_int_equal(ring_builder_add_device(builder, &twin, &id, &error), -EEXIST);
 	assert_string_equal(error, "device 0 already uses 10.1.1.1:6200/d1");
 	free(error);
+	twin.meta = (char[]){"\xff"};
+	assert_int_equal(ring_builder_add_device(builder, &twin, &id, NULL), -EINVAL);
 	ring_builder_free(builder);
 }
 
