@@ -80,36 +80,12 @@ static bool owns_account(
 	return !*required || authorize_has_group(question->groups, required);
 }
 
-/* "account:*" and "*:user" of an ACL against "account:user". As in tempauth, "*:*" is nobody: all
- * that everybody may do is said with a referrer. */
-static bool pattern_matches(struct slice pattern, const char *user_name)
-{
-	const char *user_colon = strchr(user_name, ':');
-	const char *colon = memchr(pattern.data, ':', pattern.length);
-	if (!colon || !user_colon)
-		return false;
-	struct slice account = slice_of(user_name, (size_t)(user_colon - user_name));
-	struct slice wanted_account = slice_of(pattern.data, (size_t)(colon - pattern.data));
-	struct slice wanted_user = slice_of(colon + 1, pattern.length - wanted_account.length - 1);
-	bool any_account = slice_equal(wanted_account, SLICE_LITERAL("*"));
-	bool any_user = slice_equal(wanted_user, SLICE_LITERAL("*"));
-	if (any_account)
-		return !any_user && slice_equal(wanted_user, slice_from(user_colon + 1));
-	return any_user && slice_equal(wanted_account, account);
-}
-
 static bool in_acl(const struct acl *acl, const char *const *groups)
 {
 	if (!groups)
 		return false;
 	for (const char *const *group = groups; *group; group++) {
 		if (acl_has_group(acl, slice_from(*group)))
-			return true;
-	}
-	if (!groups[0] || !groups[1])
-		return false;
-	for (size_t i = 0; i < acl->group_count; i++) {
-		if (pattern_matches(acl->groups[i], groups[1]))
 			return true;
 	}
 	return false;

@@ -4,7 +4,7 @@
  * context->co_authorize to judge it when the controllers know the ACL.
  *
  * One struct auth serves all loops. Differences from tempauth, on purpose: tokens are stateless, so
- * each login gives a new one; realms are quoted; container ACLs know "account:*" and "*:user".
+ * each login gives a new one; realms are quoted.
  * Container sync keys are not looked at here.
  */
 #ifndef PROXY_FILTER_AUTH_H

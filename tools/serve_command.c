@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -285,11 +286,20 @@ static void stop_service(struct service *service)
 		pthread_join(service->workers[i].thread, NULL);
 }
 
+/* What RocksDB frees in large pieces goes back to the system instead of staying in the heaps of many threads. */
+static void tame_heap(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024 + 1);
+	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+	(void)mallopt(M_ARENA_MAX, 4);
+}
+
 static int run_server(const struct settings *settings, const sigset_t *signals)
 {
 	static struct service service;
 	service.settings = settings;
 	raise_limits();
+	tame_heap();
 	char *error = NULL;
 	if (start_service(&service, &error)) {
 		(void)fprintf(stderr, "swiftlet: %s\n", error ? error : "cannot start");

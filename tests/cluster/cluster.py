@@ -21,7 +21,7 @@ import server
 import support
 
 PARTITION_POWER, REPLICAS = 8, 3
-NODE_TIMEOUT_SECONDS = 2        # how long a proxy waits for a storage server; Swift's default is 10
+NODE_TIMEOUT_SECONDS = 3        # how long a proxy waits for a storage server; Swift's default is 10
 SWIFTLET = os.environ.get('SWIFTLET') or server.TOP / 'swiftlet'
 
 
