@@ -69,6 +69,16 @@ static void pool_put(struct client_connection *connection)
 	idle_count++;
 }
 
+/*
+ * Whether the peer closed it or spoke out of turn. Asked of the kernel: the event of an end that came together with
+ * the last reply is spent before on_idle_readable() is set.
+ */
+static bool is_silent(const struct client_connection *connection)
+{
+	char byte;
+	return recv(connection->socket.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static struct client_connection *pool_take(const char *ip, int port)
 {
 	uint64_t now = loop_now_ms();
@@ -83,7 +93,7 @@ static struct client_connection *pool_take(const char *ip, int port)
 		}
 		*link = connection->next;
 		idle_count--;
-		if (stale) {
+		if (stale || !is_silent(connection)) {
 			connection_free(connection);
 			continue;
 		}

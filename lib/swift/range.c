@@ -14,7 +14,7 @@ struct range_spec {
 /* The header with its blanks skipped, which may stand anywhere, inside numbers too. */
 static const char *skip_blanks(const char *at)
 {
-	while (*at == ' ' || *at == '\t')
+	while (*at == ' ')
 		at++;
 	return at;
 }
@@ -35,16 +35,27 @@ static bool read_number(const char **at, uint64_t *ret_value)
 	return found;
 }
 
+/* Python's int(), which reads the first number alone, lets tabs stand around it. */
+static bool skip_tabs(const char **at)
+{
+	const char *start = *at = skip_blanks(*at);
+	while (**at == ' ' || **at == '\t')
+		(*at)++;
+	return *at != start;
+}
+
 /* [[+]number] "-" [number], at least one of them, the first not above the last. */
 static bool read_spec(const char **at, struct range_spec *ret_spec)
 {
-	*at = skip_blanks(*at);
-	bool signed_first = **at == '+';
-	if (signed_first)
+	bool needs_first = skip_tabs(at);
+	if (**at == '+') {
+		needs_first = true;
 		(*at)++;
+	}
 	struct range_spec spec = {0};
 	spec.has_first = read_number(at, &spec.first);
-	if ((signed_first && !spec.has_first) || **at != '-')
+	needs_first |= skip_tabs(at);
+	if ((needs_first && !spec.has_first) || **at != '-')
 		return false;
 	(*at)++;
 	spec.has_last = read_number(at, &spec.last);

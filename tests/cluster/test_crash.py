@@ -58,12 +58,9 @@ def _wait_for_work(load, count, seconds=30):
 
 def _accounts_agree(user, container, load):
     """The totals of the account follow."""
-    live = [state for key in load.keys for state in key.states if state is not ledger.ABSENT]
-    wanted = len(live), sum(state.length for state in live)
-
     def agree():
         row, = user.get(query={'format': 'json', 'prefix': container}).check(200).json()
-        assert (row['count'], row['bytes']) == wanted
+        assert (row['count'], row['bytes']) == load.totals()
     support.eventually(agree, seconds=60, pause=0.5)
 
 

@@ -81,6 +81,20 @@ def test_first_seconds_lose_nothing(cluster, load):
     load.check_listing(seconds=60)
 
 
+def test_missing_objects_stay_missing(cluster):
+    """404, not 503, for what never was, when one of three devices cannot be asked."""
+    user = cluster.log_in()
+    container = support.unique('load')
+    user.put(container).check(201)
+    path = cluster.storage[-1].device_path(cluster.storage[-1].devices[-1])
+    path.rename(path.with_name(path.name + '.aside'))
+    time.sleep(SETTLE_SECONDS)
+    for number in range(20):
+        user.get(container, 'missing-%d' % number).check(404)
+        user.head(container, 'missing-%d' % number, headers={'X-Newest': 'true'}).check(404)
+        user.delete(container, 'missing-%d' % number).check(404)
+
+
 def test_start_without_a_device(cluster, load):
     """A process whose device is missing starts all the same, and the cluster serves."""
     node = cluster.storage[-1]

@@ -780,19 +780,23 @@ static void object_server__keeps_the_expirer_queue(void **state)
 	fixture_run(co_queue, *state);
 }
 
+static void co_put_expiring(struct fixture *fixture, int object, int timestamp)
+{
+	char put[128];
+	(void)snprintf(put, sizeof(put),
+		"PUT /d1/20/a/c/%d [X-Timestamp: %d] [Content-Type: t/p] [X-Delete-At: 1795309019]", object,
+		timestamp);
+	co_expect(fixture, put, "x", 201);
+}
+
 static void co_queue_removals(void *argument)
 {
 	struct fixture *fixture = argument;
-	const char *put =
-		"PUT /d1/20/a/c/%s [X-Timestamp: %s] [Content-Type: t/p] [X-Delete-At: 1795309019]";
-	struct arena *arena = arena_new();
 	for (int i = 0; i < 5; i++)
-		co_expect(fixture,
-			arena_printf(arena, put, arena_printf(arena, "%d", i), "1795222600"), "x",
-			201);
+		co_put_expiring(fixture, i, 1795222600);
 	assert_int_equal(count_promises(fixture), 0);
 	/* the same time again, by a newer version */
-	co_expect(fixture, arena_printf(arena, put, "0", "1795222601"), "x", 201);
+	co_put_expiring(fixture, 0, 1795222601);
 	assert_int_equal(count_promises(fixture), 0);
 	co_expect(fixture, "PUT /d1/20/a/c/1 [X-Timestamp: 1795222601] [Content-Type: t/p]", "x",
 		201);
@@ -808,7 +812,6 @@ static void co_queue_removals(void *argument)
 		204);
 	co_expect(fixture, "DELETE /d1/20/a/c/0 [X-Timestamp: 1795222600]", "", 409);
 	assert_int_equal(count_promises(fixture), 2);
-	arena_free(arena);
 }
 
 static void object_server__promises_to_remove_old_queue_entries(void **state)
