@@ -5,6 +5,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "lib/base/buf.h"
+#include "lib/base/log.h"
 #include "lib/swift/url.h"
 #include "proxy/proxy_private.h"
 
@@ -17,6 +19,17 @@ void reply_not_allowed(struct reply *reply, const char *allow)
 {
 	reply_status(reply, 405);
 	headers_set(&reply->headers, "Allow", allow);
+}
+
+void log_unavailable(
+	const struct request *request, enum backend_service service, const int *statuses, size_t count)
+{
+	struct buf list = BUF_INIT;
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&list, i ? ", %d" : "%d", statuses[i]);
+	log_write(LOG_LEVEL_ERROR, request->transaction_id, "%s %s answers 503 for (%.*s)",
+		backend_service_name(service), request->method_text, SLICE_PRINT(buf_slice(&list)));
+	buf_release(&list);
 }
 
 int co_authorize(struct request *request, struct reply *reply)
@@ -114,7 +127,7 @@ static bool path_is_text(struct request *request, const struct proxy_context *co
 	return constraints_text_valid(decoded, context->allow_reserved_names);
 }
 
-static void route(struct proxy *proxy, struct request *request, struct reply *reply)
+static void co_route(struct proxy *proxy, struct request *request, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	if (!path_is_text(request, context)) {
@@ -147,6 +160,6 @@ static void route(struct proxy *proxy, struct request *request, struct reply *re
 void co_application_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	struct proxy *proxy = filter->context;
-	route(proxy, request, reply);
+	co_route(proxy, request, reply);
 	co_cors_reply(proxy, request, reply);
 }

@@ -79,17 +79,28 @@ static bool policy_from_client(struct proxy *proxy, struct request *request, str
 	return true;
 }
 
+/* 200 when the account is there or need not be; 404; 503 when nobody could say. */
+static int co_account_status(struct proxy *proxy, struct request *request)
+{
+	struct slice account = proxy_context_of(request)->account;
+	if (constraints_account_auto_created(&proxy->options.constraints, account))
+		return 200;
+	const struct info *info = co_account_info(proxy, request, account);
+	if (info_exists(info))
+		return 200;
+	return info->status / 100 == 5 ? 503 : 404;
+}
+
 /* ---- GET and HEAD ---- */
 
 static void co_get_or_head(struct proxy *proxy, struct request *request, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
-	bool hidden_account = constraints_account_auto_created(&proxy->options.constraints, context->account);
-	if (!hidden_account && !info_exists(co_account_info(proxy, request, context->account))) {
+	int account_status = co_account_status(proxy, request);
+	if (account_status != 200) {
 		/* the ACL cannot be asked, so the first answer of authorize stands */
-		if (co_authorize(request, reply))
-			return;
-		reply_status(reply, 404);
+		if (co_authorize(request, reply) == 0)
+			reply_status(reply, account_status);
 		return;
 	}
 	struct nodes nodes;
@@ -136,14 +147,10 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 
 /* ---- writes ---- */
 
-/* The account servers, shared out over the container requests: account i goes with request i mod n. */
-struct account_hosts {
-	struct nodes *nodes;
-};
-
+/* The account servers (the argument), shared out over the container requests: account i goes with request i mod n. */
 static void add_account_headers(void *argument, size_t index, size_t count, struct headers *headers)
 {
-	struct nodes *accounts = ((struct account_hosts *)argument)->nodes;
+	const struct nodes *accounts = argument;
 	struct buf hosts = BUF_INIT, devices = BUF_INIT;
 	for (size_t i = 0; i < accounts->primary_count; i++) {
 		if (i % count != index)
@@ -177,7 +184,6 @@ static void co_write(struct proxy *proxy, struct request *request, struct header
 		reply_status(reply, 503);
 		return;
 	}
-	struct account_hosts hosts = {&accounts};
 	struct fan_out plan = {
 		.nodes = &nodes,
 		.method = request->method,
@@ -185,7 +191,7 @@ static void co_write(struct proxy *proxy, struct request *request, struct header
 		.container = context->container,
 		.headers = headers,
 		.more_headers = tell_account ? add_account_headers : NULL,
-		.argument = &hosts,
+		.argument = &accounts,
 	};
 	co_fan_out(request, &plan, reply);
 	nodes_release(&accounts);
@@ -194,7 +200,7 @@ static void co_write(struct proxy *proxy, struct request *request, struct header
 	policy_to_client(proxy, reply);
 }
 
-static bool too_many_containers(struct proxy *proxy, struct request *request, const struct info *account)
+static bool co_too_many_containers(struct proxy *proxy, struct request *request, const struct info *account)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	if (!proxy->options.max_containers_per_account ||
@@ -214,10 +220,10 @@ static bool co_account_ready(struct proxy *proxy, struct request *request, struc
 	const struct info *account = co_account_info(proxy, request, context->account);
 	bool hidden = constraints_account_auto_created(&proxy->options.constraints, context->account);
 	if (!info_exists(account) && !hidden && !co_account_autocreate(proxy, request)) {
-		reply_status(reply, account->status == 503 ? 503 : 404);
+		reply_status(reply, account->status / 100 == 5 ? 503 : 404);
 		return false;
 	}
-	if (too_many_containers(proxy, request, account)) {
+	if (co_too_many_containers(proxy, request, account)) {
 		reply_status(reply, 403);
 		reply->text = slice_from(arena_printf(reply->arena, "Reached container limit of %lld",
 			(long long)proxy->options.max_containers_per_account));
@@ -255,12 +261,11 @@ static void co_put(struct proxy *proxy, struct request *request, struct reply *r
 
 static void co_post(struct proxy *proxy, struct request *request, struct reply *reply)
 {
-	struct proxy_context *context = proxy_context_of(request);
 	if (!clean_acls(request, reply) || !check_metadata(proxy, request, "container", reply))
 		return;
-	bool hidden = constraints_account_auto_created(&proxy->options.constraints, context->account);
-	if (!hidden && !info_exists(co_account_info(proxy, request, context->account))) {
-		reply_status(reply, 404);
+	int account_status = co_account_status(proxy, request);
+	if (account_status != 200) {
+		reply_status(reply, account_status);
 		return;
 	}
 	struct headers headers;
@@ -272,10 +277,9 @@ static void co_post(struct proxy *proxy, struct request *request, struct reply *
 
 static void co_delete(struct proxy *proxy, struct request *request, struct reply *reply)
 {
-	struct proxy_context *context = proxy_context_of(request);
-	bool hidden = constraints_account_auto_created(&proxy->options.constraints, context->account);
-	if (!hidden && !info_exists(co_account_info(proxy, request, context->account))) {
-		reply_status(reply, 404);
+	int account_status = co_account_status(proxy, request);
+	if (account_status != 200) {
+		reply_status(reply, account_status);
 		return;
 	}
 	struct headers headers;

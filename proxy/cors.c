@@ -14,7 +14,7 @@ static bool list_has(const char *const *list, const char *text)
 	return false;
 }
 
-/* The container's blank-separated origins. */
+/* Whether the container's blank-separated origins have this one, or "*". */
 static bool text_has(const char *origins, const char *origin)
 {
 	size_t length = strlen(origin);
@@ -28,17 +28,32 @@ static bool text_has(const char *origins, const char *origin)
 	return false;
 }
 
+/* Whether the comma-separated list has the word. */
+static bool csv_has(const char *list, const char *word)
+{
+	size_t length = strlen(word);
+	while (*list) {
+		size_t item = strcspn(list, ",");
+		if (item == length && memcmp(list, word, length) == 0)
+			return true;
+		list += item;
+		list += strspn(list, ", ");
+	}
+	return false;
+}
+
 static const struct info *co_container_of(struct proxy *proxy, struct request *request)
 {
 	struct proxy_context *context = proxy_context_of(request);
-	if (!context->account.data || !context->container.data)
+	/* accounts and /info take no part in this (Swift's cors_validation) */
+	if (!context->container.data)
 		return NULL;
 	return co_container_info(proxy, request, context->account, context->container);
 }
 
 static bool is_allowed(struct proxy *proxy, const struct info *container, const char *origin)
 {
-	const char *own = container ? info_header(container, "X-Container-Meta-Access-Control-Allow-Origin") : NULL;
+	const char *own = info_header(container, "X-Container-Meta-Access-Control-Allow-Origin");
 	return text_has(own, origin) || list_has(proxy->options.cors_allow_origin, origin);
 }
 
@@ -56,19 +71,19 @@ void co_cors_options(struct proxy *proxy, struct request *request, struct reply 
 	const char *origin = headers_get(&request->headers, "Origin");
 	reply_empty(reply, 200);
 	headers_set(&reply->headers, "Allow", allow);
-	if (!origin)
+	const struct info *container = origin ? co_container_of(proxy, request) : NULL;
+	if (!container)
 		return;
-	const struct info *container = co_container_of(proxy, request);
 	const char *method = headers_get(&request->headers, "Access-Control-Request-Method");
-	if (!is_allowed(proxy, container, origin) || !method || !strstr(allow, method) || !*method) {
+	if (!is_allowed(proxy, container, origin) || !method || !csv_has(allow, method)) {
 		reply_status(reply, 401);
 		headers_set(&reply->headers, "Allow", allow);
 		return;
 	}
-	const char *own = container ? info_header(container, "X-Container-Meta-Access-Control-Allow-Origin") : NULL;
+	const char *own = info_header(container, "X-Container-Meta-Access-Control-Allow-Origin");
 	headers_set(&reply->headers, "Access-Control-Allow-Origin", text_has(own, "*") ? "*" : origin);
 	headers_set(&reply->headers, "Access-Control-Allow-Methods", allow);
-	const char *age = container ? info_header(container, "X-Container-Meta-Access-Control-Max-Age") : NULL;
+	const char *age = info_header(container, "X-Container-Meta-Access-Control-Max-Age");
 	if (age)
 		headers_set(&reply->headers, "Access-Control-Max-Age", age);
 	const char *wanted = headers_get(&request->headers, "Access-Control-Request-Headers");
@@ -95,7 +110,7 @@ static void expose(struct proxy *proxy, const struct info *container, struct rep
 		for (const char *c = name; *c; c++)
 			buf_append_byte(&names, (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c));
 	}
-	const char *own = container ? info_header(container, "X-Container-Meta-Access-Control-Expose-Headers") : NULL;
+	const char *own = info_header(container, "X-Container-Meta-Access-Control-Expose-Headers");
 	for (const char *word = own; word && *word;) {
 		word += strspn(word, " ");
 		size_t length = strcspn(word, " ");
@@ -113,6 +128,8 @@ void co_cors_reply(struct proxy *proxy, struct request *request, struct reply *r
 	if (!origin || request->method == METHOD_OPTIONS)
 		return;
 	const struct info *container = co_container_of(proxy, request);
+	if (!container)
+		return;
 	bool allowed = is_allowed(proxy, container, origin);
 	if (proxy->options.strict_cors_mode && !allowed)
 		return;
@@ -120,7 +137,7 @@ void co_cors_reply(struct proxy *proxy, struct request *request, struct reply *r
 		expose(proxy, container, reply);
 	if (headers_get(&reply->headers, "Access-Control-Allow-Origin"))
 		return;
-	const char *own = container ? info_header(container, "X-Container-Meta-Access-Control-Allow-Origin") : NULL;
+	const char *own = info_header(container, "X-Container-Meta-Access-Control-Allow-Origin");
 	bool everybody = proxy->options.strict_cors_mode ? text_has(own, "*") : true;
 	headers_set(&reply->headers, "Access-Control-Allow-Origin", everybody ? "*" : origin);
 	if (!everybody)

@@ -1,6 +1,6 @@
 /*
  * Writes to several servers at once (Swift's make_requests): one leg per primary; a server that cannot answer is
- * replaced by the next node; the best response wins.
+ * replaced by the next node; once a quorum agrees the others get a moment (post_quorum) more; the best response wins.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,10 +26,10 @@ struct fan_out_run {
 	struct request *request;
 	const struct fan_out *plan;
 	struct legs *legs;
-	struct slot slots[RING_REPLICAS_MAX * 2];
-	size_t count;    /* slots */
+	struct slot slots[RING_REPLICAS_MAX * 2]; /* one per primary, then the extra handoffs of a POST */
+	size_t count;
 	size_t primaries;
-	size_t extra_left;
+	bool extra_asked;
 };
 
 static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
@@ -60,7 +60,7 @@ static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
 	leg_start(leg, timeouts);
 }
 
-/* A 404 of a handoff that has never heard of the name says nothing. */
+/* A 404 of a handoff that has never heard of the name says nothing: it counts as no answer. */
 static bool is_useful(const struct slot *slot, const struct reply *reply)
 {
 	return !(slot->handoff && reply->status == 404 && !headers_get(&reply->headers, "X-Backend-Timestamp"));
@@ -82,10 +82,8 @@ static void take_answer(struct fan_out_run *run, struct slot *slot, size_t index
 	} else if (reply->status / 100 == 5) {
 		node_failed(nodes, slot->device, transaction, status_reason(reply->status));
 		start_leg(run, slot, index);
-	} else if (!is_useful(slot, reply)) {
-		start_leg(run, slot, index);
 	} else {
-		slot->status = reply->status;
+		slot->status = is_useful(slot, reply) ? reply->status : 503;
 	}
 }
 
@@ -105,6 +103,7 @@ static void take_answers(struct fan_out_run *run)
 	}
 }
 
+/* The statuses so far; 503 for those that are missing, if wanted. */
 static size_t collect(const struct fan_out_run *run, int statuses[], bool missing_too)
 {
 	size_t count = 0;
@@ -114,21 +113,26 @@ static size_t collect(const struct fan_out_run *run, int statuses[], bool missin
 	return count;
 }
 
-/* POST: a primary that never got the object may stand for a handoff that has it. */
-static void ask_more_handoffs(struct fan_out_run *run)
+static size_t count_primaries(const struct fan_out_run *run, int status)
 {
-	size_t good = 0, missing = 0;
-	for (size_t i = 0; i < run->primaries; i++) {
-		good += run->slots[i].status == 202;
-		missing += run->slots[i].status == 404;
-	}
-	if (!run->extra_left || !good || !missing || good >= quorum_size(run->primaries))
-		return;
-	while (missing-- && run->extra_left--) {
+	size_t count = 0;
+	for (size_t i = 0; i < run->primaries; i++)
+		count += run->slots[i].status == status;
+	return count;
+}
+
+/* POST: for each primary that never got the object a handoff may have it (Swift's _post_object). */
+static bool ask_extra_handoffs(struct fan_out_run *run)
+{
+	size_t found = count_primaries(run, 202);
+	if (!run->plan->is_post || run->extra_asked || !found || found >= quorum_size(run->primaries))
+		return false;
+	run->extra_asked = true;
+	for (size_t missing = count_primaries(run, 404); missing; missing--) {
 		start_leg(run, &run->slots[run->count], run->count);
 		run->count++;
 	}
-	run->extra_left = 0;
+	return run->count > run->primaries;
 }
 
 static bool all_answered(const struct fan_out_run *run)
@@ -149,14 +153,13 @@ static uint64_t next_deadline(const struct fan_out_run *run)
 	return deadline;
 }
 
-static void gather(struct fan_out_run *run)
+/* Waits until every slot has its answer, or a quorum has and the others had their moment. */
+static void co_gather(struct fan_out_run *run)
 {
 	uint64_t stragglers = CO_FOREVER;
 	size_t quorum = quorum_size(run->primaries);
 	for (;;) {
 		take_answers(run);
-		if (all_answered(run))
-			ask_more_handoffs(run);
 		if (all_answered(run))
 			return;
 		int statuses[RING_REPLICAS_MAX * 2];
@@ -170,15 +173,19 @@ static void gather(struct fan_out_run *run)
 	}
 }
 
-static void choose(struct fan_out_run *run, struct reply *reply)
+static void co_choose(struct fan_out_run *run, struct reply *reply)
 {
 	int statuses[RING_REPLICAS_MAX * 2];
 	size_t count = collect(run, statuses, true);
 	size_t index;
-	size_t quorum = quorum_size(run->count > run->primaries ? run->primaries : count);
-	int status = quorum_best_response(
-		statuses, count, quorum, run->plan->overrides, run->plan->override_count, &index);
-	if (index >= count || !run->slots[index].leg || !run->slots[index].status) {
+	int status = quorum_best_response(statuses, count, quorum_size(run->primaries), run->plan->overrides,
+		run->plan->override_count, &index);
+	/* that nobody has it cannot be right where somebody took the POST */
+	if (run->plan->is_post && status == 404 && count_primaries(run, 202))
+		status = 503;
+	if (status == 503)
+		log_unavailable(run->request, run->plan->nodes->service, statuses, count);
+	if (status == 503 || index >= count) {
 		reply_status(reply, status);
 		return;
 	}
@@ -199,12 +206,14 @@ void co_fan_out(struct request *request, const struct fan_out *plan, struct repl
 	run->request = request;
 	run->plan = plan;
 	run->legs = legs_new();
+	legs_on_late_failure(run->legs, node_failed_late, plan->nodes->proxy);
 	run->primaries = plan->nodes->primary_count;
 	run->count = run->primaries;
-	run->extra_left = plan->extra_handoffs_for_404;
 	for (size_t i = 0; i < run->count; i++)
 		start_leg(run, &run->slots[i], i);
-	gather(run);
-	choose(run, reply);
+	co_gather(run);
+	if (ask_extra_handoffs(run))
+		co_gather(run);
+	co_choose(run, reply);
 	legs_free(run->legs);
 }

@@ -257,7 +257,7 @@ static void co_copy(struct copy *copy, struct reply *reply)
 	reply_finish(request, &source, 0, 0);
 }
 
-static void handle(const struct filter *filter, struct request *request, struct reply *reply)
+static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	const char *copy_from = headers_get(&request->headers, "X-Copy-From");
@@ -279,5 +279,5 @@ static void handle(const struct filter *filter, struct request *request, struct 
 
 struct filter filter_copy(struct proxy *proxy)
 {
-	return (struct filter){.name = "copy", .co_handle = handle, .context = proxy};
+	return (struct filter){.name = "copy", .co_handle = co_handle, .context = proxy};
 }

@@ -55,13 +55,13 @@ static bool is_ambiguous(const struct request *request)
 	return false;
 }
 
-static void handle(const struct filter *filter, struct request *request, struct reply *reply)
+static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
+	normalise_names(request);
 	if (is_ambiguous(request)) {
 		reply_status(reply, 400);
 		return;
 	}
-	normalise_names(request);
 	headers_remove_if(&request->headers, is_internal, NULL);
 	const char *timestamp = headers_get(&request->headers, "X-Timestamp");
 	if (timestamp) {
@@ -74,5 +74,5 @@ static void handle(const struct filter *filter, struct request *request, struct 
 
 struct filter filter_gatekeeper(struct proxy *proxy)
 {
-	return (struct filter){.name = "gatekeeper", .co_handle = handle, .context = proxy};
+	return (struct filter){.name = "gatekeeper", .co_handle = co_handle, .context = proxy};
 }

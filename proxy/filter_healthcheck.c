@@ -3,7 +3,7 @@
 #include "proxy/filters.h"
 #include "proxy/proxy_private.h"
 
-static void handle(const struct filter *filter, struct request *request, struct reply *reply)
+static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	const struct proxy *proxy = filter->context;
 	if (!slice_equal(request->path, SLICE_LITERAL("/healthcheck"))) {
@@ -19,5 +19,5 @@ static void handle(const struct filter *filter, struct request *request, struct 
 
 struct filter filter_healthcheck(struct proxy *proxy)
 {
-	return (struct filter){.name = "healthcheck", .co_handle = handle, .context = proxy};
+	return (struct filter){.name = "healthcheck", .co_handle = co_handle, .context = proxy};
 }

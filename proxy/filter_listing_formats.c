@@ -48,7 +48,7 @@ static const char *first_bad_value(const struct query *query)
 	return NULL;
 }
 
-static void handle(const struct filter *filter, struct request *request, struct reply *reply)
+static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	if (!is_listing(filter->context, request)) {
 		co_filter_next(filter, request, reply);
@@ -89,5 +89,5 @@ static void handle(const struct filter *filter, struct request *request, struct 
 
 struct filter filter_listing_formats(struct proxy *proxy)
 {
-	return (struct filter){.name = "listing_formats", .co_handle = handle, .context = proxy};
+	return (struct filter){.name = "listing_formats", .co_handle = co_handle, .context = proxy};
 }

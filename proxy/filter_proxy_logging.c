@@ -1,4 +1,6 @@
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "lib/base/buf.h"
@@ -10,25 +12,52 @@
 enum { TOKEN_CHARACTERS_SHOWN = 16 };
 
 struct logged {
+	struct body body;    /* first: counts what is read of the client's, which it stands before */
+	struct body *client_body;
+	uint64_t received;
 	struct timespec start;
 	char method[24];     /* the client's; a filter may change the request's */
-	int64_t content_length;
 	const char *token;   /* a few characters of it, or NULL */
 	const char *referer;
 	const char *agent;
 	const char *etag;
+	const char *policy_index; /* of the reply, while it still says so */
 };
 
-/* Fields are percent-encoded, so that a line has as many as it should whatever a client sends. */
+/* ---- the line ---- */
+
+/*
+ * Fields are percent-encoded but for letters, digits and "_.-~:/{}" (Swift's LogStringFormatter), so that a line has as
+ * many as it should whatever a client sends.
+ */
 static void add_field(struct buf *line, const char *text)
 {
 	if (line->length)
 		buf_append_byte(line, ' ');
-	if (!text || !*text) {
+	if (!text || !*text)
 		buf_append_byte(line, '-');
-		return;
+	for (; text && *text; text++) {
+		if (strchr(":{}", *text))
+			buf_append_byte(line, *text);
+		else
+			url_encode_append(line, slice_of(text, 1), true);
 	}
-	url_encode_append(line, slice_from(text), true);
+}
+
+static void add_count(struct buf *line, uint64_t count)
+{
+	if (count)
+		buf_printf(line, " %llu", (unsigned long long)count);
+	else
+		buf_append_text(line, " -");
+}
+
+/* What the log says: 499 for a client that went away, 500 for a reply that we broke off. */
+static int logged_status(const struct reply *reply, int error)
+{
+	if (error == -EIO)
+		return 500;
+	return error ? 499 : reply->status;
 }
 
 static void add_seconds(struct buf *line, double seconds, int digits)
@@ -67,15 +96,14 @@ static void finished(struct request *request, struct reply *reply, uint64_t byte
 	add_field(&line, request->remote_address);
 	add_field(&line, date);
 	add_field(&line, logged->method);
-	buf_append_byte(&line, ' ');
-	buf_append_text(&line, context->client_path && *context->client_path ? context->client_path : "-");
+	add_field(&line, context->client_path);
 	add_field(&line, request->http_1_0 ? "HTTP/1.0" : "HTTP/1.1");
-	buf_printf(&line, " %d", error ? 499 : reply->status);
+	buf_printf(&line, " %d", logged_status(reply, error));
 	add_field(&line, logged->referer);
 	add_field(&line, logged->agent);
 	add_field(&line, logged->token);
-	buf_printf(&line, logged->content_length > 0 ? " %lld" : " -", (long long)logged->content_length);
-	buf_printf(&line, bytes_sent ? " %llu" : " -", (unsigned long long)bytes_sent);
+	add_count(&line, logged->received);
+	add_count(&line, bytes_sent);
 	add_field(&line, logged->etag);
 	add_field(&line, request->transaction_id);
 	add_field(&line, NULL);
@@ -84,21 +112,31 @@ static void finished(struct request *request, struct reply *reply, uint64_t byte
 	add_field(&line, context->user);
 	add_seconds(&line, seconds_of(logged->start), 9);
 	add_seconds(&line, seconds_of(end), 9);
-	add_field(&line, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
+	add_field(&line, logged->policy_index);
 	log_raw(line.data);
 	buf_release(&line);
 }
 
-static void handle(const struct filter *filter, struct request *request, struct reply *reply)
+/* ---- one request ---- */
+
+static int co_counted_next(struct body *body, struct chunk *ret_chunk)
 {
-	if (!log_wants(LOG_LEVEL_INFO)) {
-		co_filter_next(filter, request, reply);
-		return;
-	}
+	struct logged *logged = (struct logged *)body;
+	int error = co_body_next(logged->client_body, ret_chunk);
+	if (!error)
+		logged->received += ret_chunk->length;
+	return error;
+}
+
+static struct logged *logging_begin(struct request *request, struct reply *reply)
+{
+	static const struct body_operations operations = {.co_next = co_counted_next};
 	struct logged *logged = arena_zalloc(request->arena, sizeof(*logged));
 	clock_gettime(CLOCK_REALTIME, &logged->start);
+	logged->body.operations = &operations;
+	logged->client_body = request->body;
+	request->body = &logged->body;
 	(void)snprintf(logged->method, sizeof(logged->method), "%.20s", request->method_text);
-	logged->content_length = request->content_length;
 	const char *token = headers_get(&request->headers, "X-Auth-Token");
 	if (!token)
 		token = headers_get(&request->headers, "X-Storage-Token");
@@ -109,10 +147,28 @@ static void handle(const struct filter *filter, struct request *request, struct 
 	logged->etag = headers_get(&request->headers, "ETag");
 	reply->finished = finished;
 	reply->finished_argument = logged;
+	return logged;
+}
+
+void proxy_logging_refused(struct request *request, struct reply *reply)
+{
+	if (log_wants(LOG_LEVEL_INFO))
+		(void)logging_begin(request, reply);
+}
+
+static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)
+{
+	if (!log_wants(LOG_LEVEL_INFO)) {
+		co_filter_next(filter, request, reply);
+		return;
+	}
+	struct logged *logged = logging_begin(request, reply);
 	co_filter_next(filter, request, reply);
+	logged->policy_index =
+		arena_strdup(request->arena, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
 }
 
 struct filter filter_proxy_logging(struct proxy *proxy)
 {
-	return (struct filter){.name = "proxy-logging", .co_handle = handle, .context = proxy};
+	return (struct filter){.name = "proxy-logging", .co_handle = co_handle, .context = proxy};
 }

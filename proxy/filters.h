@@ -15,6 +15,8 @@ struct filter filter_gatekeeper(struct proxy *proxy);
 struct filter filter_healthcheck(struct proxy *proxy);
 /* One line per finished request in Swift's fields (swift/common/middleware/proxy_logging.py). */
 struct filter filter_proxy_logging(struct proxy *proxy);
+/* The same line for a request whose head could not be parsed, which no filter sees. */
+void proxy_logging_refused(struct request *request, struct reply *reply);
 /* Chooses the form of listings and hands it on as `format` (swift/common/middleware/listing_formats.py). */
 struct filter filter_listing_formats(struct proxy *proxy);
 /* COPY and X-Copy-From as GET and PUT (swift/common/middleware/copy.py). */

@@ -16,10 +16,9 @@
 enum { SHARDS = 64, PLACES = 128 };
 
 struct place {
-	uint64_t key;
-	uint64_t expires_ms;
-	uint64_t writes;
-	struct info *info; /* NULL: empty */
+	uint64_t expires_ms; /* of info, in loop_now_ms() terms */
+	uint64_t writes;     /* to all names that have this place */
+	struct info *info;   /* NULL: empty */
 };
 
 struct shard {
@@ -63,6 +62,7 @@ static void unref_call(void *info)
 	info_unref(info);
 }
 
+/* Where a name has its place. Anybody can make names with equal keys, so the names themselves are compared, too. */
 static uint64_t key_of(struct slice account, struct slice container)
 {
 	uint64_t key = XXH3_64bits_withSeed(account.data, account.length, container.data != NULL);
@@ -79,15 +79,23 @@ static struct place *place_of(struct shard *shard, uint64_t key)
 	return &shard->places[(key / SHARDS) % PLACES];
 }
 
-/* The kept info with a reference of the caller's, or NULL; *ret_writes for cache_put(). */
-static struct info *cache_get(struct info_cache *cache, uint64_t key, uint64_t *ret_writes)
+static bool is_of(const struct info *info, struct slice account, struct slice container)
 {
+	return slice_equal(info->account, account) && slice_equal(info->container, container) &&
+		!info->container.data == !container.data;
+}
+
+/* The kept info with a reference of the caller's, or NULL; *ret_writes for cache_put(). */
+static struct info *cache_get(
+	struct info_cache *cache, struct slice account, struct slice container, uint64_t *ret_writes)
+{
+	uint64_t key = key_of(account, container);
 	struct shard *shard = shard_of(cache, key);
 	struct info *info = NULL;
 	pthread_mutex_lock(&shard->lock);
 	struct place *place = place_of(shard, key);
 	*ret_writes = place->writes;
-	if (place->info && place->key == key && place->expires_ms > loop_now_ms()) {
+	if (place->info && place->expires_ms > loop_now_ms() && is_of(place->info, account, container)) {
 		info = place->info;
 		atomic_fetch_add(&info->references, 1);
 	}
@@ -95,8 +103,9 @@ static struct info *cache_get(struct info_cache *cache, uint64_t key, uint64_t *
 	return info;
 }
 
-static void cache_put(struct info_cache *cache, uint64_t key, uint64_t writes, struct info *info, uint64_t keep_ms)
+static void cache_put(struct info_cache *cache, uint64_t writes, struct info *info, uint64_t keep_ms)
 {
+	uint64_t key = key_of(info->account, info->container);
 	struct shard *shard = shard_of(cache, key);
 	struct info *old = NULL;
 	pthread_mutex_lock(&shard->lock);
@@ -104,7 +113,6 @@ static void cache_put(struct info_cache *cache, uint64_t key, uint64_t writes, s
 	if (place->writes == writes) {
 		old = place->info;
 		place->info = info;
-		place->key = key;
 		place->expires_ms = loop_now_ms() + keep_ms;
 		atomic_fetch_add(&info->references, 1);
 	}
@@ -140,12 +148,14 @@ static int64_t number_of(const struct info *info, const char *name)
 	return text ? strtoll(text, NULL, 10) : 0;
 }
 
-static struct info *info_new(int status)
+static struct info *info_new(struct slice account, struct slice container, int status)
 {
 	struct arena *arena = arena_new();
 	struct info *info = arena_zalloc(arena, sizeof(*info));
 	info->references = 1;
 	info->arena = arena;
+	info->account = arena_slice(arena, account);
+	info->container = container.data ? arena_slice(arena, container) : SLICE_NONE;
 	info->status = status;
 	headers_init(&info->headers, arena);
 	return info;
@@ -157,7 +167,7 @@ static struct info *co_fetch(
 	struct nodes nodes;
 	enum backend_service service = container.data ? BACKEND_CONTAINER : BACKEND_ACCOUNT;
 	if (nodes_init(&nodes, proxy, service, 0, account, container, SLICE_NONE, true))
-		return info_new(503);
+		return info_new(account, container, 503);
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	backend_headers(request, &headers, false);
@@ -172,7 +182,7 @@ static struct info *co_fetch(
 	reply_init(&reply, request->arena);
 	co_read(request, &plan, &reply);
 	nodes_release(&nodes);
-	struct info *info = info_new(reply.status);
+	struct info *info = info_new(account, container, reply.status);
 	headers_copy(&info->headers, &reply.headers);
 	reply_finish(request, &reply, 0, 0);
 	info->container_count = number_of(info, "X-Account-Container-Count");
@@ -185,13 +195,12 @@ static struct info *co_fetch(
 static const struct info *co_get(struct proxy *proxy, struct request *request, struct slice account,
 	struct slice container, uint64_t keep_ms)
 {
-	uint64_t key = key_of(account, container);
 	uint64_t writes;
-	struct info *info = cache_get(proxy->infos, key, &writes);
+	struct info *info = cache_get(proxy->infos, account, container, &writes);
 	if (!info) {
 		info = co_fetch(proxy, request, account, container);
 		if (info_exists(info) && keep_ms)
-			cache_put(proxy->infos, key, writes, info, keep_ms);
+			cache_put(proxy->infos, writes, info, keep_ms);
 	}
 	arena_defer(request->arena, unref_call, info);
 	return info;

@@ -16,6 +16,8 @@ struct proxy;
 /* Immutable once made, reference-counted over threads. Texts are never NULL unless said so. */
 struct info {
 	_Atomic unsigned references;
+	struct slice account;       /* whose it is */
+	struct slice container;     /* SLICE_NONE for an account's */
 	int status;                 /* of the HEAD: 2xx exists, 404, 410, 503 when nobody could say */
 	int policy_index;           /* containers */
 	int64_t container_count;    /* accounts */

@@ -41,10 +41,10 @@ void error_limiter_free(struct error_limiter *limiter)
 	free(limiter);
 }
 
-static uint64_t device_key(const struct ring_device *device)
+static uint64_t device_key(const char *ip, int port, const char *device)
 {
-	uint64_t key = XXH3_64bits_withSeed(device->ip, strlen(device->ip), (XXH64_hash_t)device->port);
-	key = XXH3_64bits_withSeed(device->device, strlen(device->device), key);
+	uint64_t key = XXH3_64bits_withSeed(ip, strlen(ip), (XXH64_hash_t)port);
+	key = XXH3_64bits_withSeed(device, strlen(device), key);
 	return key ? key : 1;
 }
 
@@ -68,35 +68,47 @@ static struct limiter_slot *slot_of(struct error_limiter *limiter, uint64_t key,
 
 static bool is_limited(struct error_limiter *limiter, const struct ring_device *device)
 {
-	struct limiter_slot *slot = slot_of(limiter, device_key(device), false);
+	uint64_t key = device_key(device->ip, device->port, device->device);
+	struct limiter_slot *slot = slot_of(limiter, key, false);
 	if (!slot)
 		return false;
-	if (loop_now_ms() - atomic_load(&slot->last_error_ms) > limiter->interval_ms) {
+	/* another loop's clock may be a little ahead of ours */
+	if (loop_now_ms() > atomic_load(&slot->last_error_ms) + limiter->interval_ms) {
 		atomic_store(&slot->errors, 0);
 		return false;
 	}
 	return atomic_load(&slot->errors) > limiter->limit;
 }
 
-static void count_errors(struct error_limiter *limiter, const struct ring_device *device, uint32_t errors)
+static void count_errors(struct error_limiter *limiter, uint64_t key, uint32_t errors)
 {
-	struct limiter_slot *slot = slot_of(limiter, device_key(device), true);
+	struct limiter_slot *slot = slot_of(limiter, key, true);
 	if (!slot)
 		return;
-	atomic_fetch_add(&slot->errors, errors);
+	/* the time first: errors that look old would be forgotten */
 	atomic_store(&slot->last_error_ms, loop_now_ms());
+	atomic_fetch_add(&slot->errors, errors);
 }
 
 void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what)
 {
-	count_errors(nodes->proxy->limiter, device, 1);
+	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device), 1);
 	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s", backend_service_name(nodes->service),
 		device->ip, device->port, device->device, what);
 }
 
+void node_failed_late(void *argument, const struct leg_target *target, const char *transaction, int error)
+{
+	struct proxy *proxy = argument;
+	count_errors(proxy->limiter, device_key(target->ip, target->port, target->device), 1);
+	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s, after the request was answered",
+		backend_service_name(target->service), target->ip, target->port, target->device, strerror(-error));
+}
+
 void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction)
 {
-	count_errors(nodes->proxy->limiter, device, nodes->proxy->options.error_suppression_limit + 1);
+	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device),
+		nodes->proxy->options.error_suppression_limit + 1);
 	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: device unusable (507), left out for a while",
 		backend_service_name(nodes->service), device->ip, device->port, device->device);
 }
@@ -180,16 +192,19 @@ static const struct ring_device *next_any(struct nodes *nodes, bool *ret_handoff
 
 const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff)
 {
-	while (nodes->left) {
+	struct error_limiter *limiter = nodes->proxy->limiter;
+	/* the one before counts unless it turned out to be unusable */
+	if (nodes->last && !is_limited(limiter, nodes->last))
+		nodes->left--;
+	nodes->last = NULL;
+	while (nodes->left && !nodes->last) {
 		const struct ring_device *device = next_any(nodes, ret_handoff);
 		if (!device)
 			return NULL;
-		if (is_limited(nodes->proxy->limiter, device))
-			continue;
-		nodes->left--;
-		return device;
+		if (!is_limited(limiter, device))
+			nodes->last = device;
 	}
-	return NULL;
+	return nodes->last;
 }
 
 struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/backend/backend.h"
+#include "lib/backend/leg.h"
 #include "proxy/proxy.h"
 #include "ring/ring.h"
 
@@ -26,7 +26,8 @@ struct nodes {
 	size_t next_primary;
 	struct ring_handoffs handoffs;
 	bool handoffs_started;
-	size_t left; /* how many may still be handed out */
+	const struct ring_device *last; /* handed out, not counted yet */
+	size_t left;                    /* how many may still be handed out */
 };
 
 /*
@@ -37,12 +38,16 @@ int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service se
 	struct slice account, struct slice container, struct slice object, bool for_reading);
 void nodes_release(struct nodes *nodes);
 
-/* The next one to try, or NULL. *ret_handoff tells which kind it is. */
+/* The next one to try, or NULL. *ret_handoff tells which kind it is. One that has become limited by the time of the
+ * next call does not count towards the number that a request may try. */
 const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff);
 
 /* A failed request: counts. A full or missing device (507): limited at once. Logged with the transaction. */
 void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what);
 void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction);
+
+/* A leg_late_failure_function: counts and logs as node_failed() does. The argument is the proxy. */
+void node_failed_late(void *proxy, const struct leg_target *target, const char *transaction, int error);
 
 /* "/device/partition" and the percent-encoded names, in the arena. */
 struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,

@@ -19,11 +19,19 @@ enum { EXPIRER_DIVISOR = 86400, EXPIRER_CONTAINERS_PER_DIVISOR = 100 };
 
 /* ---- headers ---- */
 
+/*
+ * What is between the client and this proxy: the connection, what the client can read, who it is. No secret of a client
+ * goes to the storage servers. All the rest goes with the request, as in Swift: servers pick what they know.
+ */
 static bool stays_here(const char *name)
 {
 	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Host",
-		"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "Authorization", "X-Newest", "Accept-Encoding",
-		"Accept", "Keep-Alive", "Te", "Trailer", "Upgrade", "Cookie", "X-Timestamp", NULL};
+		"Keep-Alive", "Te", "Trailer", "Upgrade", "Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Cluster-Client-Ip", "Proxy-Authorization", "Proxy-Connection", "Accept",
+		"Accept-Charset", "Accept-Encoding", "Accept-Language", "Origin", "Access-Control-Request-Headers",
+		"Access-Control-Request-Method", "Authorization", "Cookie", "X-Auth-Token", "X-Auth-User", "X-Auth-Key",
+		"X-Storage-Token", "X-Storage-User", "X-Storage-Pass", "X-Service-Token", "X-Subject-Token", "X-Newest",
+		"X-Timestamp", "X-Trans-Id-Extra", NULL};
 	for (size_t i = 0; names[i]; i++)
 		if (strcasecmp(name, names[i]) == 0)
 			return true;
@@ -101,7 +109,8 @@ void object_updates_release(struct object_updates *updates)
 	updates->has_containers = updates->has_expirer = false;
 }
 
-/* Appends the nodes j = 0 … updates-1 that `wanted` gives to this request. */
+/* Appends the nodes of those updates that go with request `index` of `count`: update j = 0, 1, … goes to node j and to
+ * request j, both round and round, the requests from the last one down if `reversed`. */
 static void share_out(struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed,
 	struct buf *hosts, struct buf *devices)
 {
@@ -221,7 +230,7 @@ static void co_write(struct proxy *proxy, struct request *request, const struct 
 		.argument = &updates,
 		.overrides = deleting ? delete_overrides : NULL,
 		.override_count = deleting ? 1 : 0,
-		.extra_handoffs_for_404 = deleting ? 0 : nodes.primary_count,
+		.is_post = !deleting,
 	};
 	co_fan_out(request, &plan, reply);
 	object_updates_release(&updates);
@@ -264,12 +273,13 @@ void co_object_handle(struct proxy *proxy, struct request *request, struct reply
 		return;
 	}
 	const struct info *container = co_container_info(proxy, request, context->account, context->container);
-	if (!co_may(request, container, reply))
-		return;
+	/* before the question who may: without its ACL nobody could say */
 	if (container->status / 100 == 5) {
 		reply_status(reply, 503);
 		return;
 	}
+	if (!co_may(request, container, reply))
+		return;
 	bool reading = request->method == METHOD_GET || request->method == METHOD_HEAD;
 	if (!info_exists(container)) {
 		reply_status(reply, 404);
@@ -283,4 +293,6 @@ void co_object_handle(struct proxy *proxy, struct request *request, struct reply
 		co_post(proxy, request, container, reply);
 	else
 		co_write(proxy, request, container, -1, reply);
+	/* for the access log; the gatekeeper keeps it from the client */
+	headers_set_format(&reply->headers, "X-Backend-Storage-Policy-Index", "%d", container->policy_index);
 }

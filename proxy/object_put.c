@@ -13,6 +13,7 @@
 #include <strings.h>
 
 #include "lib/backend/leg.h"
+#include "lib/base/log.h"
 #include "lib/co/co.h"
 #include "lib/swift/conditional.h"
 #include "lib/swift/http_date.h"
@@ -26,7 +27,7 @@ struct copy {
 	struct leg *leg; /* NULL when no node was left */
 	const struct ring_device *device;
 	uint64_t deadline_ms; /* to be willing */
-	bool dropped;         /* broke while the body went out */
+	bool dropped;         /* given up: too slow to join, or it broke while the body went out */
 	bool counted;         /* its failure was counted */
 };
 
@@ -49,6 +50,7 @@ struct put_run {
 
 /* ---- the request ---- */
 
+/* The answer to a PUT that goes no further; always false. */
 static bool fail(struct put_run *run, int status, const char *text)
 {
 	if (text)
@@ -127,12 +129,12 @@ static void count_failure(struct put_run *run, struct copy *copy, const char *wh
 	node_failed(&run->nodes, copy->device, run->request->transaction_id, what);
 }
 
-/* A server that failed or answered 5xx before the body is replaced by the next node. True when that happened. */
-static bool replace_failed(struct put_run *run, size_t index)
+/* A server that failed, answered 5xx or took too long before the body is replaced by the next node. */
+static void replace_failed(struct put_run *run, size_t index)
 {
 	struct copy *copy = &run->copies[index];
 	if (!copy->leg)
-		return false;
+		return;
 	enum leg_state state = leg_state(copy->leg);
 	if (state == LEG_FAILED) {
 		count_failure(run, copy, strerror(-leg_error(copy->leg)));
@@ -144,15 +146,14 @@ static bool replace_failed(struct put_run *run, size_t index)
 		count_failure(run, copy, "timed out before it took the body");
 		leg_feed_abort(copy->leg);
 	} else {
-		return false;
+		return;
 	}
 	start_copy(run, index);
-	return true;
 }
 
 static bool is_connecting(const struct copy *copy)
 {
-	return copy->leg && leg_state(copy->leg) == LEG_CONNECTING;
+	return copy->leg && !copy->dropped && leg_state(copy->leg) == LEG_CONNECTING;
 }
 
 static bool is_willing(const struct copy *copy)
@@ -174,13 +175,23 @@ static size_t count_copies(const struct put_run *run, bool (*test)(const struct 
 	return count;
 }
 
-/* The stragglers of a quorum get a moment; then each is replaced once by a handoff, which gets the same moment. */
-static void hurry(struct put_run *run)
+static bool has_quorum(const struct put_run *run)
 {
-	uint64_t moment = deadline_after_ms(run->proxy->options.post_quorum_ms);
-	for (size_t i = 0; i < run->count; i++)
-		if (is_connecting(&run->copies[i]) && run->copies[i].deadline_ms > moment)
-			run->copies[i].deadline_ms = moment;
+	return count_copies(run, is_willing) + count_copies(run, is_stored) >= run->quorum;
+}
+
+/* Gives up those who have not said anything; a handoff gets the place of each, if wanted. */
+static void give_up_silent(struct put_run *run, bool replace)
+{
+	for (size_t i = 0; i < run->count; i++) {
+		struct copy *copy = &run->copies[i];
+		if (!is_connecting(copy))
+			continue;
+		copy->dropped = true;
+		leg_feed_abort(copy->leg);
+		if (replace)
+			start_copy(run, i);
+	}
 }
 
 static uint64_t earliest_deadline(const struct put_run *run)
@@ -192,22 +203,38 @@ static uint64_t earliest_deadline(const struct put_run *run)
 	return deadline;
 }
 
-static void wait_willing(struct put_run *run)
+static uint64_t earlier(uint64_t a, uint64_t b)
 {
-	bool hurried = false;
+	return a < b ? a : b;
+}
+
+/*
+ * Until a quorum is willing every server has its full time. From then on the others have one moment (post_quorum) to
+ * join; whoever is silent then is replaced by a handoff, and those have one more moment: the client waits no longer for
+ * copies that it can do without.
+ */
+static void co_wait_willing(struct put_run *run)
+{
+	uint64_t moment_ms = run->proxy->options.post_quorum_ms;
+	uint64_t replace_at = CO_FOREVER, end_at = CO_FOREVER;
 	for (;;) {
-		bool replaced = false;
 		for (size_t i = 0; i < run->count; i++)
-			replaced |= replace_failed(run, i);
-		if (replaced)
-			hurried = false;
+			replace_failed(run, i);
+		if (!has_quorum(run)) {
+			replace_at = end_at = CO_FOREVER;
+		} else if (end_at == CO_FOREVER) {
+			replace_at = deadline_after_ms(moment_ms);
+			end_at = deadline_after_ms(moment_ms * 2);
+		}
+		if (loop_now_ms() >= replace_at) {
+			give_up_silent(run, true);
+			replace_at = CO_FOREVER;
+		}
+		if (loop_now_ms() >= end_at)
+			give_up_silent(run, false);
 		if (count_copies(run, is_connecting) == 0)
 			return;
-		if (!hurried && count_copies(run, is_willing) + count_copies(run, is_stored) >= run->quorum) {
-			hurried = true;
-			hurry(run);
-		}
-		(void)co_legs_wait(run->legs, earliest_deadline(run));
+		(void)co_legs_wait(run->legs, earlier(earliest_deadline(run), earlier(replace_at, end_at)));
 	}
 }
 
@@ -222,35 +249,54 @@ static size_t count_status(const struct put_run *run, int status)
 	return count;
 }
 
+/* 0 while the server has not answered. */
+static int final_status(const struct copy *copy)
+{
+	if (!copy->leg || copy->dropped || leg_state(copy->leg) == LEG_FAILED)
+		return 503;
+	return leg_state(copy->leg) == LEG_REPLIED ? leg_reply(copy->leg)->status : 0;
+}
+
+/* Servers that have not answered count as 503. */
+static void collect_statuses(const struct put_run *run, int statuses[RING_REPLICAS_MAX])
+{
+	for (size_t i = 0; i < run->count; i++) {
+		int status = final_status(&run->copies[i]);
+		statuses[i] = status ? status : 503;
+	}
+}
+
+static bool fail_unavailable(struct put_run *run)
+{
+	int statuses[RING_REPLICAS_MAX];
+	collect_statuses(run, statuses);
+	log_unavailable(run->request, BACKEND_OBJECT, statuses, run->count);
+	return fail(run, 503, NULL);
+}
+
 /* Swift's _check_failure_put_connections. */
 static bool enough_willing(struct put_run *run)
 {
-	if (count_status(run, 412)) {
-		reply_status(run->reply, 412);
-		return false;
-	}
+	if (headers_get(&run->request->headers, "If-None-Match") && count_status(run, 412))
+		return fail(run, 412, NULL);
 	/* somebody holds a newer version: the client's would lose anyway */
-	if (count_status(run, 409)) {
-		reply_status(run->reply, 202);
-		return false;
-	}
-	if (count_copies(run, is_willing) + count_copies(run, is_stored) < run->quorum) {
-		reply_status(run->reply, 503);
-		return false;
-	}
-	return true;
+	if (count_status(run, 409))
+		return fail(run, 202, NULL);
+	if (has_quorum(run))
+		return true;
+	return fail_unavailable(run);
 }
 
 /* ---- the body ---- */
 
 static void drop_copy(struct put_run *run, struct copy *copy, const char *what)
 {
+	count_failure(run, copy, what);
 	copy->dropped = true;
 	leg_feed_abort(copy->leg);
-	count_failure(run, copy, what);
 }
 
-static bool feed_copies(struct put_run *run, const struct chunk *chunk)
+static bool co_feed_copies(struct put_run *run, const struct chunk *chunk)
 {
 	uint64_t deadline = deadline_after_ms(run->proxy->options.timeouts.node_ms);
 	for (size_t i = 0; i < run->count; i++) {
@@ -273,13 +319,15 @@ static int status_of_body_error(int error)
 		return 400;
 	case -EFBIG:
 		return 413;
-	default:
+	case -ECONNRESET:
 		return 499;
+	default:
+		return 500; /* not the client: what is copied could not be read */
 	}
 }
 
 /* Sends the whole body. False: the reply is set and the servers see a broken request. */
-static bool send_body(struct put_run *run)
+static bool co_send_body(struct put_run *run)
 {
 	int64_t limit = run->proxy->options.constraints.max_file_size;
 	for (;;) {
@@ -291,14 +339,14 @@ static bool send_body(struct put_run *run)
 			return true;
 		run->received += chunk.length;
 		bool fits = run->received <= (uint64_t)limit;
-		bool fed = fits && feed_copies(run, &chunk);
+		bool fed = fits && co_feed_copies(run, &chunk);
 		/* the servers work on the piece while its digest is taken here */
 		EVP_DigestUpdate(run->md5, chunk.data, chunk.length);
 		chunk_release(&chunk);
 		if (!fits)
 			return fail(run, 413, "Your request is too large.");
 		if (!fed)
-			return fail(run, 503, NULL);
+			return fail_unavailable(run);
 	}
 }
 
@@ -329,28 +377,9 @@ static void end_copies(struct put_run *run)
 	}
 }
 
-static void abort_copies(struct put_run *run)
-{
-	for (size_t i = 0; i < run->count; i++)
-		if (run->copies[i].leg)
-			leg_feed_abort(run->copies[i].leg);
-}
-
 /* ---- the answer ---- */
 
-/* 0 while the server has not answered. A 409 after the body: somebody stored a newer version meanwhile, and this one is
- * accepted and superseded, as it would have been a moment later. */
-static int final_status(const struct copy *copy)
-{
-	if (!copy->leg || copy->dropped || leg_state(copy->leg) == LEG_FAILED)
-		return 503;
-	if (leg_state(copy->leg) != LEG_REPLIED)
-		return 0;
-	int status = leg_reply(copy->leg)->status;
-	return status == 409 ? 202 : status;
-}
-
-static void wait_stored(struct put_run *run)
+static void co_wait_stored(struct put_run *run)
 {
 	uint64_t deadline = deadline_after_ms(run->proxy->options.timeouts.node_ms);
 	uint64_t stragglers = CO_FOREVER;
@@ -377,7 +406,8 @@ static bool etags_agree(const struct put_run *run)
 		if (!is_stored(&run->copies[i]))
 			continue;
 		const char *etag = headers_get(&leg_reply(run->copies[i].leg)->headers, "Etag");
-		if (first && etag && strcmp(first, etag) != 0)
+		if (first && etag &&
+			!slice_equal(normalize_etag(slice_from(first)), normalize_etag(slice_from(etag))))
 			return false;
 		if (etag)
 			first = etag;
@@ -387,25 +417,23 @@ static bool etags_agree(const struct put_run *run)
 
 static void answer(struct put_run *run)
 {
+	/* a 409 after the body: somebody stored a newer version meanwhile. This one is accepted and superseded, as it
+	 * would have been a moment later. */
+	static const struct quorum_override superseded = {409, 202};
 	int statuses[RING_REPLICAS_MAX];
-	for (size_t i = 0; i < run->count; i++) {
-		struct copy *copy = &run->copies[i];
-		statuses[i] = final_status(copy);
-		if (copy->leg && statuses[i] == 0)
-			count_failure(run, copy, "timed out after the body");
-		else if (copy->leg && statuses[i] / 100 == 5)
-			count_failure(run, copy, "failed after the body");
-		if (statuses[i] == 0)
-			statuses[i] = 503;
-	}
+	collect_statuses(run, statuses);
 	if (!etags_agree(run)) {
+		log_write(LOG_LEVEL_ERROR, run->request->transaction_id,
+			"object servers answered a PUT with different ETags");
 		reply_status(run->reply, 500);
 		return;
 	}
 	size_t index;
-	int status = quorum_best_response(statuses, run->count, quorum_size(run->count), NULL, 0, &index);
+	int status = quorum_best_response(statuses, run->count, run->quorum, &superseded, 1, &index);
+	if (status == 503)
+		log_unavailable(run->request, BACKEND_OBJECT, statuses, run->count);
 	if (status != 201) {
-		reply_status(run->reply, status);
+		reply_status(run->reply, status == superseded.status ? superseded.replacement : status);
 		return;
 	}
 	char date[HTTP_DATE_BYTES];
@@ -415,29 +443,39 @@ static void answer(struct put_run *run)
 	headers_set_format(&run->reply->headers, "Last-Modified", "%s", date);
 }
 
+/* Counts the servers that failed since they were willing; those that are merely late count when they fail at last. */
+static void count_failures(struct put_run *run)
+{
+	for (size_t i = 0; i < run->count; i++) {
+		struct copy *copy = &run->copies[i];
+		if (!copy->leg || copy->dropped)
+			continue;
+		if (leg_state(copy->leg) == LEG_FAILED)
+			count_failure(run, copy, strerror(-leg_error(copy->leg)));
+		else if (final_status(copy) == 507)
+			node_limit(&run->nodes, copy->device, run->request->transaction_id);
+		else if (final_status(copy) / 100 == 5)
+			count_failure(run, copy, status_reason(final_status(copy)));
+	}
+}
+
 /* ---- all of it ---- */
 
-static void run_put(struct put_run *run)
+/* Where it ends early the copies' bodies are not ended: legs_free() breaks them off, and nothing is stored. */
+static void co_run_put(struct put_run *run)
 {
 	for (size_t i = 0; i < run->count; i++)
 		start_copy(run, i);
-	wait_willing(run);
-	if (!enough_willing(run)) {
-		abort_copies(run);
+	co_wait_willing(run);
+	if (!enough_willing(run) || !co_send_body(run))
 		return;
-	}
-	if (!send_body(run)) {
-		abort_copies(run);
-		return;
-	}
 	finish_digest(run);
 	if (!etag_fits(run)) {
-		abort_copies(run);
 		reply_status(run->reply, 422);
 		return;
 	}
 	end_copies(run);
-	wait_stored(run);
+	co_wait_stored(run);
 	answer(run);
 }
 
@@ -473,7 +511,9 @@ void co_store_object(struct proxy *proxy, struct request *request, const struct 
 	run->md5 = EVP_MD_CTX_new();
 	EVP_DigestInit_ex(run->md5, EVP_md5(), NULL);
 	run->legs = legs_new();
-	run_put(run);
+	legs_on_late_failure(run->legs, node_failed_late, proxy);
+	co_run_put(run);
+	count_failures(run);
 	legs_free(run->legs);
 	EVP_MD_CTX_free(run->md5);
 	object_updates_release(&run->updates);

@@ -8,6 +8,7 @@
 
 #include "lib/base/memory.h"
 #include "proxy/filter_catch_errors.h"
+#include "proxy/filters.h"
 #include "proxy/proxy_private.h"
 
 struct proxy *proxy_new(const struct proxy_options *options)
@@ -58,6 +59,7 @@ void co_proxy_handle(void *context, struct request *request, struct reply *reply
 void proxy_refused(void *context, struct request *request, struct reply *reply)
 {
 	catch_errors_begin(context, request);
+	proxy_logging_refused(request, reply);
 	catch_errors_end(request, reply);
 }
 

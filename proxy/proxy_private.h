@@ -25,6 +25,10 @@ uint64_t proxy_random(void);
 /* "object server" and so on, for log lines. */
 const char *backend_service_name(enum backend_service service);
 
+/* Says which answers made a 503 for the client; those that never came count as 503, too. */
+void log_unavailable(
+	const struct request *request, enum backend_service service, const int *statuses, size_t count);
+
 /* Asks context->co_authorize, if there is one. 0, or the reply is filled in. */
 int co_authorize(struct request *request, struct reply *reply);
 
@@ -70,7 +74,7 @@ struct fan_out {
 	void *argument;
 	const struct quorum_override *overrides;
 	size_t override_count;
-	size_t extra_handoffs_for_404;  /* POST: a 404 of a primary is tried on that many handoffs */
+	bool is_post; /* of an object: a handoff is asked for each primary that has not got it */
 };
 /* Fills in the reply with the best response (status, headers and a small body); 503 when there is none. */
 void co_fan_out(struct request *request, const struct fan_out *fan_out, struct reply *reply);

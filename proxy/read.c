@@ -1,6 +1,8 @@
 /*
- * Reads (Swift's GETorHEAD_base and GetOrHeadHandler): one server after the other until one has a good answer; with
- * X-Newest all of them, and the newest wins. A transfer that breaks off goes on at another server.
+ * Reads (Swift's GETorHEAD_base and GetOrHeadHandler). Servers are asked one after the other until one has a good answer;
+ * while one is silent the next is asked as well after a moment, and the first good answer wins (Swift's concurrent_gets
+ * with its concurrency_timeout). With X-Newest all are asked at once, and the newest answer wins. A transfer that breaks
+ * off goes on at another server.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,22 +11,31 @@
 #include "lib/backend/leg.h"
 #include "lib/base/log.h"
 #include "lib/co/co.h"
+#include "lib/swift/conditional.h"
 #include "lib/swift/quorum.h"
 #include "lib/swift/timestamp.h"
 #include "proxy/proxy_private.h"
 
-enum { ANSWERS_MAX = 64, ERROR_BODY_BYTES_MAX = 65536 };
+enum { ANSWERS_MAX = 64, ERROR_BODY_BYTES_MAX = 65536, ETAG_BYTES_MAX = 80 };
+
+/* One server that was asked: the argument of its leg. */
+struct asked {
+	struct leg *leg;
+	const struct ring_device *device;
+	bool handoff;
+	bool done;            /* its outcome was looked at */
+	uint64_t deadline_ms; /* to answer */
+};
 
 struct source {
 	struct body body; /* first: the stream of the client's reply */
 	struct request *request;
 	struct read_plan plan;
 	struct nodes nodes;       /* a copy that outlives the caller's */
-	struct legs *legs;        /* the leg in use, alone */
-	struct reply *backend;    /* its reply */
-	const struct ring_device *device;
+	struct legs *legs;        /* the leg in use, alone; NULL when there is none */
+	struct asked *asked;      /* whom it asks */
 	/* for going on elsewhere */
-	char etag[80];
+	char etag[ETAG_BYTES_MAX];
 	uint64_t first;           /* of the bytes that this reply covers */
 	uint64_t last;
 	uint64_t sent;
@@ -32,19 +43,26 @@ struct source {
 	bool finished;
 };
 
-struct read_run {
-	struct request *request;
-	const struct read_plan *plan;
+/* A search for a server with a good answer. */
+struct search {
 	struct source *source;
+	struct legs *legs;
+	const char *range;   /* instead of the client's; NULL: as the client asked */
+	bool all;            /* the newest of all answers */
+	bool exhausted;      /* no node is left to ask */
+	size_t pending;      /* asked, and not done */
+	uint64_t next_ms;    /* when the next one is asked although one is pending */
+	struct asked *best;  /* so far */
+	struct timestamp best_time;
+	/* Whether the answer is good; it may be kept for co_give_best. */
+	bool (*co_judge)(struct search *search, struct asked *asked);
 	/* answers that were not good, for best_response */
 	int statuses[ANSWERS_MAX];
 	struct headers *answer_headers[ANSWERS_MAX];
 	struct slice texts[ANSWERS_MAX];
 	size_t count;
-	size_t asked_primaries;
 	size_t ignored_404s;
-	struct timestamp newest_404;  /* X-Backend-Timestamp of the newest tombstone seen */
-	struct timestamp best_time;   /* X-Newest */
+	struct timestamp newest_404; /* X-Backend-Timestamp of the newest tombstone seen */
 };
 
 static struct timestamp header_time(const struct headers *headers, const char *name)
@@ -67,16 +85,21 @@ static struct timestamp answer_time(const struct headers *headers)
 	return (struct timestamp){0, 0};
 }
 
-/* ---- one server ---- */
+/* ---- asking ---- */
 
-/* Asks one node and waits for the head of its reply. NULL when it failed (which was counted). */
-static struct legs *co_ask(struct source *source, const struct ring_device *device, const char *range)
+/* Asks the next node; false when none is left. */
+static bool ask_next(struct search *search)
 {
+	struct source *source = search->source;
 	const struct read_plan *plan = &source->plan;
 	const struct backend_timeouts *timeouts = &source->nodes.proxy->options.timeouts;
-	struct legs *legs = legs_new();
+	bool handoff;
+	const struct ring_device *device = nodes_next(&source->nodes, &handoff);
+	if (!device)
+		return false;
+	struct asked *asked = arena_zalloc(source->request->arena, sizeof(*asked));
 	struct leg_target target = {source->nodes.service, device->ip, device->port, device->device};
-	struct leg *leg = leg_new(legs, &target, plan->method, NULL);
+	struct leg *leg = leg_new(search->legs, &target, plan->method, asked);
 	struct request *request = leg_request(leg);
 	request->path = node_path(leg_arena(leg), device, source->nodes.partition, plan->account,
 		plan->container, plan->object);
@@ -84,185 +107,231 @@ static struct legs *co_ask(struct source *source, const struct ring_device *devi
 	headers_copy(&request->headers, plan->headers);
 	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s",
 		source->request->transaction_id);
-	if (range)
-		headers_set(&request->headers, "Range", arena_strdup(leg_arena(leg), range));
+	if (search->range)
+		headers_set(&request->headers, "Range", arena_strdup(leg_arena(leg), search->range));
+	*asked = (struct asked){.leg = leg,
+		.device = device,
+		.handoff = handoff,
+		.deadline_ms = deadline_after_ms(timeouts->connect_ms + timeouts->node_ms)};
 	leg_start(leg, timeouts);
-	uint64_t deadline = deadline_after_ms(timeouts->connect_ms + timeouts->node_ms);
-	int error = 0;
-	while (!error && leg_state(leg) < LEG_REPLIED)
-		error = co_legs_wait(legs, deadline);
-	if (!error && leg_state(leg) == LEG_REPLIED)
-		return legs;
-	node_failed(&source->nodes, device, source->request->transaction_id,
-		error ? "timed out" : strerror(-leg_error(leg)));
-	legs_free(legs);
-	return NULL;
+	search->pending++;
+	search->next_ms = deadline_after_ms(timeouts->connect_ms);
+	return true;
 }
+
+/* Keeps a good answer if it is the best so far. */
+static void take_good(struct search *search, struct asked *asked)
+{
+	struct timestamp time = answer_time(&leg_reply(asked->leg)->headers);
+	if (search->best && timestamp_compare(time, search->best_time) <= 0)
+		return;
+	search->best = asked;
+	search->best_time = time;
+}
+
+/* Looks at a server that has answered, failed, or had its time. */
+static void co_take_outcome(struct search *search, struct asked *asked)
+{
+	struct source *source = search->source;
+	const char *transaction = source->request->transaction_id;
+	asked->done = true;
+	search->pending--;
+	if (leg_state(asked->leg) == LEG_FAILED)
+		node_failed(&source->nodes, asked->device, transaction, strerror(-leg_error(asked->leg)));
+	else if (leg_state(asked->leg) != LEG_REPLIED)
+		node_failed(&source->nodes, asked->device, transaction, "timed out");
+	else if (search->co_judge(search, asked))
+		take_good(search, asked);
+}
+
+static void co_take_outcomes(struct search *search)
+{
+	for (size_t i = 0; i < legs_count(search->legs); i++) {
+		struct leg *leg = legs_at(search->legs, i);
+		struct asked *asked = leg_argument(leg);
+		bool over = leg_state(leg) >= LEG_REPLIED || loop_now_ms() >= asked->deadline_ms;
+		if (!asked->done && over)
+			co_take_outcome(search, asked);
+		if (search->best && !search->all)
+			return;
+	}
+}
+
+static void co_wait_for_outcome(struct search *search)
+{
+	uint64_t until = search->exhausted ? CO_FOREVER : search->next_ms;
+	for (size_t i = 0; i < legs_count(search->legs); i++) {
+		const struct asked *asked = leg_argument(legs_at(search->legs, i));
+		if (!asked->done && asked->deadline_ms < until)
+			until = asked->deadline_ms;
+	}
+	(void)co_legs_wait(search->legs, until);
+}
+
+/* Asks until there is a good answer, or nobody is left. */
+static void co_ask_nodes(struct search *search)
+{
+	while (search->all ? !search->exhausted || search->pending : !search->best) {
+		bool next_is_due = !search->pending || search->all || loop_now_ms() >= search->next_ms;
+		if (!search->exhausted && next_is_due)
+			search->exhausted = !ask_next(search);
+		else if (search->pending)
+			co_wait_for_outcome(search);
+		else
+			return;
+		co_take_outcomes(search);
+	}
+}
+
+/* Makes the best answer the source. False when there is none. */
+static bool co_find(struct search *search)
+{
+	struct source *source = search->source;
+	search->legs = legs_new();
+	legs_on_late_failure(search->legs, node_failed_late, source->nodes.proxy);
+	co_ask_nodes(search);
+	/* what is older than a tombstone seen later has been deleted */
+	if (search->best && timestamp_compare(search->best_time, search->newest_404) < 0)
+		search->best = NULL;
+	if (!search->best) {
+		legs_free(search->legs);
+		return false;
+	}
+	legs_keep_only(search->legs, search->best->leg);
+	source->legs = search->legs;
+	source->asked = search->best;
+	return true;
+}
+
+static struct reply *source_reply(const struct source *source)
+{
+	return leg_reply(source->asked->leg);
+}
+
+/* ---- judging a first answer ---- */
 
 static bool is_good(const struct read_plan *plan, int status)
 {
 	return status / 100 == 2 || status / 100 == 3 || (plan->is_object && status == 416);
 }
 
-static void remember(struct read_run *run, int status, struct reply *reply)
+static void co_remember(struct search *search, int status, struct reply *reply)
 {
-	if (run->count == ANSWERS_MAX)
+	if (search->count == ANSWERS_MAX)
 		return;
+	struct arena *arena = search->source->request->arena;
 	struct headers *headers = NULL;
 	struct slice text = SLICE_NONE;
 	if (reply) {
-		headers = arena_alloc(run->request->arena, sizeof(*headers));
-		headers_init(headers, run->request->arena);
+		headers = arena_alloc(arena, sizeof(*headers));
+		headers_init(headers, arena);
 		headers_copy(headers, &reply->headers);
 		text = reply->text;
-		if (reply->body &&
-			co_body_read_all(reply->body, run->request->arena, ERROR_BODY_BYTES_MAX, &text))
+		if (reply->body && co_body_read_all(reply->body, arena, ERROR_BODY_BYTES_MAX, &text))
 			text = SLICE_NONE;
-		text = arena_slice(run->request->arena, text);
+		text = arena_slice(arena, text);
 	}
-	run->statuses[run->count] = status;
-	run->answer_headers[run->count] = headers;
-	run->texts[run->count++] = text;
+	search->statuses[search->count] = status;
+	search->answer_headers[search->count] = headers;
+	search->texts[search->count++] = text;
 }
 
 /* Answers that are not good; most are kept for best_response. */
-static void take_bad(struct read_run *run, struct reply *reply, const struct ring_device *device, bool handoff)
+static void co_take_bad(struct search *search, struct asked *asked)
 {
-	struct nodes *nodes = &run->source->nodes;
+	struct nodes *nodes = &search->source->nodes;
+	struct reply *reply = leg_reply(asked->leg);
+	const char *transaction = search->source->request->transaction_id;
 	int status = reply->status;
-	bool has_time = headers_get(&reply->headers, "X-Backend-Timestamp") != NULL;
+	struct timestamp time = header_time(&reply->headers, "X-Backend-Timestamp");
 	if (status == 507)
-		node_limit(nodes, device, run->request->transaction_id);
+		node_limit(nodes, asked->device, transaction);
 	else if (status / 100 == 5)
-		node_failed(nodes, device, run->request->transaction_id, status_reason(status));
-	if (status == 404 && run->plan->is_object) {
-		struct timestamp time = header_time(&reply->headers, "X-Backend-Timestamp");
-		if (timestamp_compare(time, run->newest_404) > 0)
-			run->newest_404 = time;
-	}
-	if (handoff && (status == 404 || status / 100 == 5) && !has_time)
+		node_failed(nodes, asked->device, transaction, status_reason(status));
+	bool is_404 = status == 404;
+	if (is_404 && search->source->plan.is_object && timestamp_compare(time, search->newest_404) > 0)
+		search->newest_404 = time;
+	if (asked->handoff && (is_404 || status / 100 == 5) && timestamp_is_zero(time))
 		return;
-	/* a primary that has just been assigned the partition may not have got it yet */
-	if (!handoff && status == 404 && !has_time && run->plan->is_object && run->ignored_404s == 0 &&
-		nodes->primary_count > 1) {
-		run->ignored_404s++;
+	/* a primary that has just been assigned the partition may not have got it yet
+	 * (rebalance_missing_suppression_count) */
+	if (is_404 && timestamp_is_zero(time) && search->ignored_404s == 0 && nodes->primary_count > 1) {
+		search->ignored_404s++;
 		return;
 	}
-	remember(run, status, reply);
+	co_remember(search, status, reply);
 }
 
-static bool is_wanted(const struct read_run *run, const struct reply *reply)
+static bool co_judge_first(struct search *search, struct asked *asked)
 {
-	const char *put_time = headers_get(&reply->headers, "X-Put-Timestamp");
-	if (put_time && timestamp_is_zero(header_time(&reply->headers, "X-Put-Timestamp")) &&
-		!run->plan->is_object)
+	struct reply *reply = leg_reply(asked->leg);
+	if (!is_good(&search->source->plan, reply->status)) {
+		co_take_bad(search, asked);
 		return false;
-	struct timestamp time = answer_time(&reply->headers);
-	return !(run->plan->is_object && timestamp_compare(time, run->newest_404) < 0);
-}
-
-/* Keeps a good answer if it is the best so far. */
-static void take_good(struct read_run *run, struct legs *legs, const struct ring_device *device)
-{
-	struct source *source = run->source;
-	struct reply *reply = leg_reply(legs_at(legs, 0));
-	struct timestamp time = answer_time(&reply->headers);
-	if (source->legs && timestamp_compare(time, run->best_time) <= 0) {
-		legs_free(legs);
-		return;
 	}
-	legs_free(source->legs);
-	source->legs = legs;
-	source->backend = reply;
-	source->device = device;
-	run->best_time = time;
-}
-
-static void ask_nodes(struct read_run *run)
-{
-	struct source *source = run->source;
-	bool handoff;
-	const struct ring_device *device;
-	while ((device = nodes_next(&source->nodes, &handoff))) {
-		/* asking everybody is asking the primaries, and handoffs only for those that fail */
-		if (run->plan->newest && handoff && run->asked_primaries >= source->nodes.primary_count &&
-			source->legs)
-			return;
-		struct legs *legs = co_ask(source, device, NULL);
-		if (!legs) {
-			if (!handoff)
-				remember(run, 503, NULL);
-			continue;
-		}
-		run->asked_primaries += !handoff;
-		struct reply *reply = leg_reply(legs_at(legs, 0));
-		if (!is_good(run->plan, reply->status)) {
-			take_bad(run, reply, device, handoff);
-			legs_free(legs);
-			continue;
-		}
-		if (!is_wanted(run, reply)) {
-			if (!run->plan->is_object)
-				remember(run, 404, NULL);
-			legs_free(legs);
-			continue;
-		}
-		take_good(run, legs, device);
-		if (!run->plan->newest)
-			return;
+	/* a database that replication has made, but not filled yet */
+	if (headers_get(&reply->headers, "X-Put-Timestamp") &&
+		timestamp_is_zero(header_time(&reply->headers, "X-Put-Timestamp"))) {
+		co_remember(search, 404, NULL);
+		return false;
 	}
+	return timestamp_compare(answer_time(&reply->headers), search->newest_404) >= 0;
 }
 
 /* ---- the stream ---- */
 
-static bool co_resume(struct source *source)
+static bool has_etag(const struct reply *reply, const char *wanted)
 {
-	char range[64];
-	if (!source->can_resume)
-		return false;
-	legs_free(source->legs);
-	source->legs = NULL;
-	(void)snprintf(range, sizeof(range), "bytes=%llu-%llu", (unsigned long long)(source->first + source->sent),
-		(unsigned long long)source->last);
-	bool handoff;
-	const struct ring_device *device;
-	while ((device = nodes_next(&source->nodes, &handoff))) {
-		struct legs *legs = co_ask(source, device, range);
-		if (!legs)
-			continue;
-		struct reply *reply = leg_reply(legs_at(legs, 0));
-		const char *etag = headers_get(&reply->headers, "Etag");
-		if (reply->status == 206 && reply->body && etag && strcmp(etag, source->etag) == 0) {
-			source->legs = legs;
-			source->backend = reply;
-			source->device = device;
-			return true;
-		}
-		legs_free(legs);
-	}
-	return false;
+	const char *etag = headers_get(&reply->headers, "Etag");
+	return etag && slice_equal(normalize_etag(slice_from(etag)), normalize_etag(slice_from(wanted)));
 }
 
-static int source_next(struct body *body, struct chunk *ret_chunk)
+/* An answer with the rest of the very same object. */
+static bool co_judge_rest(struct search *search, struct asked *asked)
+{
+	const struct source *source = search->source;
+	const struct reply *reply = leg_reply(asked->leg);
+	uint64_t left = source->last - source->first + 1 - source->sent;
+	return reply->status == 206 && reply->body && reply->content_length >= 0 &&
+		(uint64_t)reply->content_length == left && has_etag(reply, source->etag);
+}
+
+/* Finds another server for what is left. */
+static bool co_resume(struct source *source)
+{
+	legs_free(source->legs);
+	source->legs = NULL;
+	if (!source->can_resume || source->sent > source->last - source->first)
+		return false;
+	struct search search = {
+		.source = source,
+		.range = arena_printf(source->request->arena, "bytes=%llu-%llu",
+			(unsigned long long)(source->first + source->sent), (unsigned long long)source->last),
+		.co_judge = co_judge_rest,
+	};
+	return co_find(&search);
+}
+
+/* Any error is -EIO: it is not the client who went away. */
+static int co_source_next(struct body *body, struct chunk *ret_chunk)
 {
 	struct source *source = (struct source *)body;
-	if (!source->legs)
-		return -EIO;
-	for (;;) {
-		int error = co_body_next(source->backend->body, ret_chunk);
+	while (source->legs) {
+		int error = co_body_next(source_reply(source)->body, ret_chunk);
 		if (!error) {
 			source->sent += ret_chunk->length;
 			return 0;
 		}
-		if (source->sent > source->last - source->first)
-			return error;
-		node_failed(&source->nodes, source->device, source->request->transaction_id, strerror(-error));
+		const char *transaction = source->request->transaction_id;
+		node_failed(&source->nodes, source->asked->device, transaction, strerror(-error));
 		if (!co_resume(source))
-			return error;
-		log_write(LOG_LEVEL_WARNING, source->request->transaction_id,
-			"the transfer goes on at %s:%d/%s from byte %llu", source->device->ip,
-			source->device->port, source->device->device, (unsigned long long)source->sent);
+			break;
+		const struct ring_device *device = source->asked->device;
+		log_write(LOG_LEVEL_WARNING, transaction, "the transfer goes on at %s:%d/%s from byte %llu",
+			device->ip, device->port, device->device,
+			(unsigned long long)(source->first + source->sent));
 	}
+	return -EIO;
 }
 
 static void source_release(void *argument)
@@ -284,10 +353,10 @@ static void source_close(struct body *body)
 /* What the reply covers, so that the rest can be asked for elsewhere: whole objects and single ranges. */
 static void prepare_resume(struct source *source)
 {
-	const struct reply *reply = source->backend;
+	const struct reply *reply = source_reply(source);
 	const char *etag = headers_get(&reply->headers, "Etag");
 	const char *range = headers_get(&reply->headers, "Content-Range");
-	if (!source->plan.is_object || !etag || reply->content_length <= 0)
+	if (!source->plan.is_object || !etag || strlen(etag) >= sizeof(source->etag) || reply->content_length <= 0)
 		return;
 	(void)snprintf(source->etag, sizeof(source->etag), "%s", etag);
 	unsigned long long first = 0, last = (unsigned long long)reply->content_length - 1;
@@ -295,13 +364,14 @@ static void prepare_resume(struct source *source)
 		return;
 	source->first = first;
 	source->last = last;
-	source->can_resume = reply->status == 200 || reply->status == 206;
+	source->can_resume = last - first + 1 == (unsigned long long)reply->content_length &&
+		(reply->status == 200 || reply->status == 206);
 }
 
 static void give_source(struct source *source, struct reply *reply)
 {
-	static const struct body_operations operations = {source_next, source_close};
-	struct reply *backend = source->backend;
+	static const struct body_operations operations = {co_source_next, source_close};
+	struct reply *backend = source_reply(source);
 	reply->status = backend->status;
 	reply->reason = NULL;
 	headers_copy(&reply->headers, &backend->headers);
@@ -315,39 +385,43 @@ static void give_source(struct source *source, struct reply *reply)
 	prepare_resume(source);
 }
 
-static void give_best(struct read_run *run, struct reply *reply)
+static void give_best(struct search *search, struct reply *reply)
 {
-	while (run->count < run->source->nodes.primary_count)
-		remember(run, 503, NULL);
 	size_t index;
-	int status =
-		quorum_best_response(run->statuses, run->count, quorum_size(run->count), NULL, 0, &index);
-	if (index >= run->count || !run->answer_headers[index]) {
+	int status = quorum_best_response(
+		search->statuses, search->count, quorum_size(search->count), NULL, 0, &index);
+	if (status == 503)
+		log_unavailable(search->source->request, search->source->nodes.service, search->statuses,
+			search->count);
+	if (index >= search->count || !search->answer_headers[index]) {
 		reply_status(reply, status);
 		return;
 	}
 	reply->status = status;
-	headers_copy(&reply->headers, run->answer_headers[index]);
-	reply->text = run->texts[index];
+	headers_copy(&reply->headers, search->answer_headers[index]);
+	reply->text = search->texts[index];
 }
 
 void co_read(struct request *request, const struct read_plan *plan, struct reply *reply)
 {
-	struct read_run *run = arena_zalloc(request->arena, sizeof(*run));
+	struct search *search = arena_zalloc(request->arena, sizeof(*search));
 	struct source *source = arena_zalloc(request->arena, sizeof(*source));
-	run->request = request;
-	run->plan = plan;
-	run->source = source;
+	search->source = source;
+	search->all = plan->newest;
+	search->co_judge = co_judge_first;
 	source->request = request;
 	source->plan = *plan;
+	/* the caller's headers may be gone when the transfer must go on elsewhere */
+	struct headers *headers = arena_alloc(request->arena, sizeof(*headers));
+	*headers = *plan->headers;
+	source->plan.headers = headers;
 	source->nodes = *plan->nodes;
 	source->nodes.ring = ring_ref(plan->nodes->ring);
 	arena_defer(request->arena, source_release, source);
-	ask_nodes(run);
-	if (source->legs)
+	if (co_find(search))
 		give_source(source, reply);
 	else
-		give_best(run, reply);
+		give_best(search, reply);
 	if (!reply->body)
 		source_release(source);
 	headers_remove(&reply->headers, "Transfer-Encoding");

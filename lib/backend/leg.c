@@ -7,7 +7,7 @@
 #include "lib/base/memory.h"
 #include "lib/co/co.h"
 
-enum { LEGS_MAX = 128 };
+enum { LEGS_FIRST = 8 };
 
 /* What the leg's server pulls and the owner feeds: one slot. */
 struct feed {
@@ -22,26 +22,30 @@ struct feed {
 };
 
 struct leg {
-	struct legs *group; /* NULL once the owner has left */
+	struct legs *group;  /* NULL once the owner has left */
 	unsigned references; /* the group and the coroutine */
 	enum leg_state state;
-	int error;
+	int error;           /* of LEG_FAILED */
 	struct leg_target target;
-	struct arena *arena;
+	struct arena *arena; /* of the request, the reply and what they refer to */
 	struct request request;
 	struct reply reply;
 	struct backend_timeouts timeouts;
 	struct feed feed;
-	struct body_digest digest;
-	bool has_feed;
-	void *argument;
+	struct body_digest digest; /* of what was fed */
+	void *argument;            /* the owner's */
+	leg_late_failure_function *late_failure;
+	void *late_failure_argument;
 };
 
 struct legs {
-	struct leg *items[LEGS_MAX];
+	struct leg **items; /* as many as nodes were asked: the nodes' iterator is their bound */
 	size_t count;
+	size_t capacity;
 	struct co_signal changed;
 	bool changes; /* since the last wait */
+	leg_late_failure_function *late_failure;
+	void *late_failure_argument;
 };
 
 /* ---- life ---- */
@@ -61,28 +65,52 @@ static void leg_unref(struct leg *leg)
 	free(leg);
 }
 
+static void leg_leave(struct leg *leg)
+{
+	leg->group = NULL;
+	if (!leg->feed.ended)
+		leg_feed_abort(leg);
+	leg_unref(leg);
+}
+
 void legs_free(struct legs *legs)
 {
 	if (!legs)
 		return;
-	for (size_t i = 0; i < legs->count; i++) {
-		struct leg *leg = legs->items[i];
-		leg->group = NULL;
-		if (!leg->feed.ended)
-			leg_feed_abort(leg);
-		leg_unref(leg);
-	}
+	for (size_t i = 0; i < legs->count; i++)
+		leg_leave(legs->items[i]);
+	free(legs->items);
 	free(legs);
+}
+
+void legs_keep_only(struct legs *legs, struct leg *kept)
+{
+	for (size_t i = 0; i < legs->count; i++)
+		if (legs->items[i] != kept)
+			leg_leave(legs->items[i]);
+	legs->items[0] = kept;
+	legs->count = 1;
+}
+
+void legs_on_late_failure(struct legs *legs, leg_late_failure_function *function, void *argument)
+{
+	legs->late_failure = function;
+	legs->late_failure_argument = argument;
 }
 
 struct leg *leg_new(struct legs *legs, const struct leg_target *target, enum method method, void *argument)
 {
-	assert(legs->count < LEGS_MAX);
+	if (legs->count == legs->capacity) {
+		legs->capacity = legs->capacity ? legs->capacity * 2 : LEGS_FIRST;
+		legs->items = xrealloc(legs->items, legs->capacity * sizeof(struct leg *));
+	}
 	struct leg *leg = xcalloc(1, sizeof(*leg));
 	leg->arena = arena_new();
 	leg->group = legs;
 	leg->references = 1;
 	leg->argument = argument;
+	leg->late_failure = legs->late_failure;
+	leg->late_failure_argument = legs->late_failure_argument;
 	leg->target = (struct leg_target){target->service, arena_strdup(leg->arena, target->ip), target->port,
 		arena_strdup(leg->arena, target->device)};
 	request_init(&leg->request, leg->arena, method);
@@ -113,7 +141,7 @@ static void set_state(struct leg *leg, enum leg_state state)
 
 /* ---- the body ---- */
 
-static int feed_next(struct body *body, struct chunk *ret_chunk)
+static int co_feed_next(struct body *body, struct chunk *ret_chunk)
 {
 	struct feed *feed = (struct feed *)body;
 	if (feed->leg->state == LEG_CONNECTING)
@@ -135,10 +163,9 @@ static int feed_next(struct body *body, struct chunk *ret_chunk)
 
 void leg_expect_body(struct leg *leg, int64_t length)
 {
-	static const struct body_operations operations = {.co_next = feed_next};
+	static const struct body_operations operations = {.co_next = co_feed_next};
 	leg->feed.body.operations = &operations;
 	leg->feed.leg = leg;
-	leg->has_feed = true;
 	leg->request.body = &leg->feed.body;
 	leg->request.content_length = length;
 	leg->request.has_length = length >= 0;
@@ -162,8 +189,11 @@ int co_leg_feed(struct leg *leg, const struct chunk *chunk, uint64_t deadline_ms
 	if (leg->state != LEG_READY)
 		return -ECANCELED;
 	feed->slot = *chunk;
+	/* the leg may outlive its owner, and with it what the bytes lie in */
 	if (chunk->block)
 		(void)block_ref(chunk->block);
+	else
+		feed->slot.data = arena_strndup(leg->arena, chunk->data, chunk->length);
 	feed->full = true;
 	co_signal_raise(&feed->filled);
 	return 0;
@@ -185,7 +215,7 @@ void leg_feed_abort(struct leg *leg)
 
 /* ---- running ---- */
 
-static void leg_run(void *argument)
+static void co_leg_run(void *argument)
 {
 	struct leg *leg = argument;
 	int error = co_backend_call(leg->target.service, leg->target.ip, leg->target.port, &leg->request,
@@ -193,6 +223,9 @@ static void leg_run(void *argument)
 	leg->error = error;
 	set_state(leg, error ? LEG_FAILED : LEG_REPLIED);
 	co_signal_raise(&leg->feed.emptied);
+	if (error && error != -ECANCELED && !leg->group && leg->late_failure)
+		leg->late_failure(
+			leg->late_failure_argument, &leg->target, leg->request.transaction_id, error);
 	leg_unref(leg);
 }
 
@@ -200,7 +233,7 @@ void leg_start(struct leg *leg, const struct backend_timeouts *timeouts)
 {
 	leg->timeouts = *timeouts;
 	leg->references++;
-	co_start(leg_run, leg);
+	co_start(co_leg_run, leg);
 }
 
 enum leg_state leg_state(const struct leg *leg)
@@ -244,8 +277,12 @@ int co_legs_wait(struct legs *legs, uint64_t deadline_ms)
 {
 	while (!legs->changes) {
 		int error = co_signal_wait(&legs->changed, deadline_ms);
-		if (error)
-			return error;
+		if (!error)
+			continue;
+		/* the loop's clock stands still within a turn: callers compare it with their deadline again */
+		if (loop_now_ms() < deadline_ms)
+			co_yield();
+		return error;
 	}
 	legs->changes = false;
 	return 0;

@@ -219,10 +219,14 @@ void loop_run(struct loop *loop)
 		int flags = EVLOOP_ONCE | (loop->ready_first ? EVLOOP_NONBLOCK : 0);
 		(void)event_base_loop(loop->base, flags);
 	}
+	/* whoever asked is done with the loop then: the caller may free it */
+	pthread_mutex_lock(&loop->lock);
 	atomic_store(&loop->stopping, false);
+	pthread_mutex_unlock(&loop->lock);
 	current_loop = NULL;
 }
 
+/* Under the lock: once it is released, the loop may be gone. */
 static void interrupt_wait(struct loop *loop)
 {
 	uint64_t one = 1;
@@ -231,8 +235,10 @@ static void interrupt_wait(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
+	pthread_mutex_lock(&loop->lock);
 	atomic_store(&loop->stopping, true);
 	interrupt_wait(loop);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 void loop_post(struct loop *loop, struct loop_message *message)
@@ -242,9 +248,9 @@ void loop_post(struct loop *loop, struct loop_message *message)
 	bool first = !loop->messages_first;
 	*loop->messages_last = message;
 	loop->messages_last = &message->next;
-	pthread_mutex_unlock(&loop->lock);
 	if (first)
 		interrupt_wait(loop);
+	pthread_mutex_unlock(&loop->lock);
 }
 
 /* ---- coroutines ---- */

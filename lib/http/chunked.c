@@ -117,7 +117,8 @@ static int step(struct chunked_decoder *decoder, char c)
 	case CHUNKED_SIZE:
 		return step_size(decoder, c);
 	case CHUNKED_SIZE_LF:
-		return expect(decoder, c, '\n', decoder->left ? CHUNKED_DATA : CHUNKED_TRAILER_FIRST);
+		return expect(
+			decoder, c, '\n', decoder->left ? CHUNKED_DATA : CHUNKED_TRAILER_FIRST);
 	case CHUNKED_DATA_CR:
 		return expect(decoder, c, '\r', CHUNKED_DATA_LF);
 	case CHUNKED_DATA_LF:
@@ -130,7 +131,8 @@ static int step(struct chunked_decoder *decoder, char c)
 	}
 }
 
-int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload, size_t *ret_used)
+int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload,
+	size_t *ret_used)
 {
 	size_t payload = 0;
 	size_t used = 0;

@@ -346,8 +346,8 @@ static int finish_head(struct http_parser *parser)
 }
 
 /*
- * How many bytes of the run llhttp may see: up to the end of the head, or to the first byte that must not stand there
- * (*ret_status is set then).
+ * How many bytes of the run llhttp may see: up to the end of the head, or to the first byte that must not stand there.
+ * *ret_status says what to answer unless llhttp sees the end of the head there, too (it skips empty lines).
  */
 static size_t scan_lines(struct http_parser *parser, const char *data, size_t length, int *ret_status)
 {
@@ -355,8 +355,10 @@ static size_t scan_lines(struct http_parser *parser, const char *data, size_t le
 		char c = data[i];
 		bool first = parser->line_length == 0;
 		if (parser->after_cr && c == '\n') {
-			if (first)
+			if (first) {
+				*ret_status = 400;
 				return i + 1;
+			}
 			parser->after_cr = false;
 			parser->line_length = 0;
 			continue;

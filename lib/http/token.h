@@ -1,5 +1,6 @@
 /*
- * The alphabet of names in HTTP (RFC 9110, section 5.6.2), shared by the parsers of heads and of chunked bodies.
+ * The alphabet of names in HTTP (RFC 9110, section 5.6.2), shared by the parsers of heads and of
+ * chunked bodies.
  */
 #ifndef LIB_HTTP_TOKEN_H
 #define LIB_HTTP_TOKEN_H
@@ -10,7 +11,8 @@
 
 static inline bool is_token_byte(char c)
 {
-	bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+	bool alphanumeric =
+		(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 	return alphanumeric || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 

@@ -177,10 +177,6 @@ class User:
     def account(self):
         return self.account_path.rsplit('/', 1)[1]
 
-    @property
-    def url(self):
-        return 'http://%s:%d%s' % (self.address + (self.account_path,))
-
     def path(self, *names):
         return '/'.join([self.account_path] + [quote(name) for name in names])
 

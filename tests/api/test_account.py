@@ -172,8 +172,8 @@ BAD_URL = b'Bad URL'
 
 @pytest.mark.parametrize('path, status, body', [
     ('/v1', 412, BAD_URL), ('/v1/', 412, BAD_URL), ('/nope', 412, BAD_URL), ('/info/', 412, BAD_URL),
-    # an empty part of the path is 404 since Swift 2.31; 2.30 says 412
-    ('/v1//c', 404, None), ('/', 404, None), ('/v2/AUTH_test', 400, None), ('/v1.0/AUTH_test', 200, None),
+    # Deliberate difference: an empty part of the path is 404 since Swift 2.31; 2.30 says 412.
+    ('/v1//c', support.expected(404, swift=412), None), ('/', 404, None), ('/v2/AUTH_test', 400, None), ('/v1.0/AUTH_test', 200, None),
     ('/V1/AUTH_test', 400, None), ('/v1/AUTH_test/', 200, None)])
 def test_routes(owner, container, path, status, body):
     reply = owner.get(path=path).check(status)

@@ -15,12 +15,6 @@ def auth_path(auth_url):
     return urllib.parse.urlsplit(auth_url).path
 
 
-@pytest.fixture
-def fresh(reseller):
-    """An account that nobody has used; the reseller may."""
-    return reseller.at('/v1/AUTH_' + support.unique('fresh').replace('-', '_'))
-
-
 # Logging in
 
 @pytest.mark.parametrize('user, key, account', [
@@ -196,13 +190,9 @@ def test_accounts_of_nobody(owner, reseller):
 
 # Service tokens
 
-@pytest.fixture
-def depot(owner):
-    """The account of a service that works for test:tester: its path."""
-    return '/v1/SERVICE_test'
-
-
-def test_service_account_wants_both_tokens(owner, service, stranger, depot):
+def test_service_account_wants_both_tokens(owner, service, stranger):
+    """SERVICE_test is the account of a service that works for test:tester."""
+    depot = '/v1/SERVICE_test'
     name = support.unique('service')
     both = {'X-Service-Token': service.token}
     user = owner.at(depot)

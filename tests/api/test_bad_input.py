@@ -75,7 +75,8 @@ FRAMING = [
     *[row('coding %r' % value, put(b'Transfer-Encoding: ' + value, body=b'5\r\nhello\r\n0\r\n\r\n'), 501) for value in (
         b'gzip, chunked', b'deflate,chunked')],
     *[row('coding %r' % value, put(b'Transfer-Encoding: ' + value, body=b'5\r\nhello\r\n0\r\n\r\n'), (400, 501)) for value in (
-        b'xchunked', b'identity', b'gzip', b'unknown', b'chunked, gzip', b'chunked, chunked', b', chunked', b'chunked,', b'chunked;x=1', b'"chunked"', b'chunked identity', b'')],
+        b'xchunked', b'identity', b'gzip', b'unknown', b'chunked, gzip', b'chunked, chunked', b', chunked', b'chunked,',
+        b'chunked;x=1', b'"chunked"', b'chunked identity', b'')],
     *[row('coding with %r' % value, put(b'Transfer-Encoding: ' + value, body=b'5\r\nhello\r\n0\r\n\r\n'), (400, 501)) for value in (
         b'\x0bchunked', b'chunked\x0b', b'\x0cchunked', b'chunked\x00', b'\x00chunked', b'\xa0chunked', b'chunked\x85', b'chunk\xffed')],
     row('two codings', put(b'Transfer-Encoding: chunked', b'Transfer-Encoding: chunked', body=b'0\r\n\r\n'), (400, 501)),

@@ -1,8 +1,6 @@
 """Requests from pages of other origins."""
 import pytest
 
-import support
-
 ORIGIN = 'http://page.example'
 
 

@@ -324,7 +324,8 @@ def shelf(owner):
         owner.remove_container(name)
 
 
-ACCOUNT = [('', '-a -a-1 -a-2 -b -z -é'), ('limit=2', '-a -a-1'), ('marker=-a', '-a-1 -a-2 -b -z -é'), ('end_marker=-b', '-a -a-1 -a-2'),
+ACCOUNT = [('', '-a -a-1 -a-2 -b -z -é'), ('limit=2', '-a -a-1'), ('marker=-a', '-a-1 -a-2 -b -z -é'),
+           ('end_marker=-b', '-a -a-1 -a-2'),
            ('marker=-a-1&end_marker=-z', '-a-2 -b'), ('reverse=1', '-é -z -b -a-2 -a-1 -a'), ('reverse=1&limit=1', '-é'),
            ('reverse=1&marker=-b', '-a-2 -a-1 -a'), ('limit=0', ''), ('marker=-%C3%BF', '')]
 

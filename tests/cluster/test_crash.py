@@ -1,6 +1,6 @@
 """kill -9 of a whole store under load, again and again.
 
-SWIFTLET_CRASH_ROUNDS (12) says how often, SWIFTLET_CRASH_SEED (from the clock) fixes the random choices that can be fixed.
+ROUNDS (12) in the environment says how often, SEED (from the clock) fixes the random choices that can be fixed.
 After each restart every key that was touched is read back; at the end all of them, and the listing.
 """
 import os
@@ -11,13 +11,13 @@ import ledger
 import support
 from server import Server
 
-ROUNDS = int(os.environ.get('SWIFTLET_CRASH_ROUNDS', '12'))
-SEED = int(os.environ.get('SWIFTLET_CRASH_SEED', time.time_ns() // 1000000 % 1000000))
+ROUNDS = int(os.environ.get('ROUNDS', '12'))
+SEED = int(os.environ.get('SEED', time.time_ns() // 1000000 % 1000000))
 START_SECONDS_MAX = 30
 
 
 def test_nothing_acknowledged_is_lost():
-    print('SWIFTLET_CRASH_ROUNDS=%d SWIFTLET_CRASH_SEED=%d' % (ROUNDS, SEED))
+    print('ROUNDS=%d SEED=%d' % (ROUNDS, SEED))
     chance = random.Random(SEED)
     with Server() as server:
         user = support.User.log_in(server.auth_url, 'test:tester', 'testing')

@@ -7,8 +7,8 @@ import ledger
 import support
 from cluster import Cluster
 
-SETTLE_SECONDS = 5      # how long requests may fail after a device went away
-WATCH_SECONDS = 6
+SETTLE_SECONDS = 4      # how long requests may fail after a device went away
+WATCH_SECONDS = 4
 
 
 @pytest.fixture(params=[(4, 1), (0, 4)], ids=['one device a process', 'all in one process'])

@@ -183,7 +183,8 @@ static void co_call_run(struct call *call, int port)
 		return;
 	call->body = call->reply.text;
 	if (call->reply.body)
-		call->body_error = co_body_read_all(call->reply.body, call->arena, 1 << 22, &call->body);
+		call->body_error =
+			co_body_read_all(call->reply.body, call->arena, 1 << 22, &call->body);
 	reply_finish(&call->request, &call->reply, call->body.length, call->body_error);
 }
 
@@ -214,18 +215,21 @@ static void compare_ways(enum method method, const char *path, struct slice body
 	}
 	static const char *const names[] = {
 		"X-Method", "X-Path", "X-Echo", "X-Count", "X-Sum", "X-Digest", "Content-Type"};
-	bool same = calls[0].error == calls[1].error && calls[0].reply.status == calls[1].reply.status &&
-		calls[0].body_error == calls[1].body_error &&
-		(method == METHOD_HEAD || slice_equal(calls[0].body, calls[1].body));
+	bool same = calls[0].error == calls[1].error &&
+		    calls[0].reply.status == calls[1].reply.status &&
+		    calls[0].body_error == calls[1].body_error &&
+		    (method == METHOD_HEAD || slice_equal(calls[0].body, calls[1].body));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *one = headers_get(&calls[0].reply.headers, names[i]);
 		const char *other = headers_get(&calls[1].reply.headers, names[i]);
-		same = same && (one == NULL) == (other == NULL) && (!one || strcmp(one, other) == 0);
+		same = same && (one == NULL) == (other == NULL) &&
+		       (!one || strcmp(one, other) == 0);
 	}
 	if (!same)
-		fail_msg("%s %s: error %d and %d, status %d and %d, %zu and %zu bytes", method_name(method),
-			path, calls[0].error, calls[1].error, calls[0].reply.status, calls[1].reply.status,
-			calls[0].body.length, calls[1].body.length);
+		fail_msg("%s %s: error %d and %d, status %d and %d, %zu and %zu bytes",
+			method_name(method), path, calls[0].error, calls[1].error,
+			calls[0].reply.status, calls[1].reply.status, calls[0].body.length,
+			calls[1].body.length);
 	assert_int_equal(calls[0].error, 0);
 	call_release(&calls[0]);
 	call_release(&calls[1]);
@@ -332,7 +336,8 @@ enum { SCRIPT_REPLIES_MAX = 4 };
 /* Reads nothing more until the peer has gone. */
 static const char stall[] = "stall";
 
-/* Plays one list of replies per connection, each after a whole head; NULL: says nothing and waits for the end. */
+/* Plays one list of replies per connection, each after a whole head; NULL: says nothing and waits
+ * for the end. */
 struct script {
 	const char *connections[4][SCRIPT_REPLIES_MAX];
 	int connection_count;
@@ -373,7 +378,8 @@ static void *script_main(void *argument)
 			if (!text)
 				continue;
 			(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
-			bool last = reply + 1 == SCRIPT_REPLIES_MAX || !script->connections[i][reply + 1];
+			bool last = reply + 1 == SCRIPT_REPLIES_MAX ||
+				    !script->connections[i][reply + 1];
 			if (last)
 				break;
 		}
@@ -437,7 +443,8 @@ static void backend__stale_connections_are_replaced(void **state)
 
 static void co_unasked_reply(void)
 {
-	/* a final reply although the body was never sent: the next request needs another connection */
+	/* a final reply although the body was never sent: the next request needs another connection
+	 */
 	struct call call;
 	call_init(&call, METHOD_PUT, "/one");
 	call_body(&call, SLICE_LITERAL("hello"), false);
@@ -452,9 +459,10 @@ static void co_unasked_reply(void)
 static void backend__unsent_body_spoils_the_connection(void **state)
 {
 	(void)state;
-	script = (struct script){.connections = {{"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
-							 "HTTP/1.1 500 Wrong\r\nContent-Length: 0\r\n\r\n"},
-					 {OK_TEXT("two", "3")}},
+	script = (struct script){
+		.connections = {{"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
+					"HTTP/1.1 500 Wrong\r\nContent-Length: 0\r\n\r\n"},
+			{OK_TEXT("two", "3")}},
 		.connection_count = 2};
 	script_start(&script);
 	run_in_loop(co_unasked_reply);
@@ -471,14 +479,17 @@ static const struct {
 	{"", -ECONNRESET, 0, NULL},
 	{"HTTP/1.1 200 OK\r\nConte", -ECONNRESET, 0, NULL},
 	{"banana\r\n\r\n", -EPROTO, 0, NULL},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -EPROTO, 0, NULL},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -EPROTO, 0,
+		NULL},
 	{OK_TEXT("hel", "5"), 0, -ECONNRESET, NULL},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", 0, -ECONNRESET, NULL},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello", 0, -EPROTO, NULL},
-	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, 0, "hello"},
+	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, 0,
+		"hello"},
 	{"HTTP/1.1 200 OK\r\n\r\nhello", 0, 0, "hello"},
 	{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0, 0, "hello"},
-	{"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK_TEXT("hello", "5"), 0, 0, "hello"},
+	{"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK_TEXT("hello", "5"), 0, 0,
+		"hello"},
 	{"HTTP/1.1 100 Continue\r\n\r\n", -ECONNRESET, 0, NULL},
 };
 
@@ -489,9 +500,10 @@ static void co_odd_reply(void)
 	struct call call;
 	call_init(&call, METHOD_GET, "/");
 	co_call_run(&call, script.port);
-	if (call.error != odd_replies[odd_index].error || call.body_error != odd_replies[odd_index].body_error)
-		fail_msg("'%s': error %d, body's error %d", odd_replies[odd_index].reply, call.error,
-			call.body_error);
+	if (call.error != odd_replies[odd_index].error ||
+		call.body_error != odd_replies[odd_index].body_error)
+		fail_msg("'%s': error %d, body's error %d", odd_replies[odd_index].reply,
+			call.error, call.body_error);
 	if (odd_replies[odd_index].body)
 		assert_true(slice_equal(call.body, slice_from(odd_replies[odd_index].body)));
 	call_release(&call);
@@ -501,8 +513,8 @@ static void backend__odd_replies(void **state)
 {
 	(void)state;
 	for (odd_index = 0; odd_index < sizeof(odd_replies) / sizeof(odd_replies[0]); odd_index++) {
-		script = (struct script){.connections = {{odd_replies[odd_index].reply}},
-			.connection_count = 1};
+		script = (struct script){
+			.connections = {{odd_replies[odd_index].reply}}, .connection_count = 1};
 		script_start(&script);
 		run_in_loop(co_odd_reply);
 		script_stop(&script);
@@ -516,20 +528,24 @@ static void co_times_out(void)
 	uint64_t start_ms = loop_now_ms();
 	/* nothing at all */
 	call_init(&call, METHOD_GET, "/one");
-	call.error = co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
+	call.error =
+		co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -ETIMEDOUT);
 	call_release(&call);
 	/* silence inside of the body */
 	call_init(&call, METHOD_GET, "/two");
-	call.error = co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
+	call.error =
+		co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, 0);
-	assert_int_equal(co_body_read_all(call.reply.body, call.arena, 100, &call.body), -ETIMEDOUT);
+	assert_int_equal(
+		co_body_read_all(call.reply.body, call.arena, 100, &call.body), -ETIMEDOUT);
 	reply_finish(&call.request, &call.reply, 0, -ETIMEDOUT);
 	call_release(&call);
 	assert_in_range(loop_now_ms() - start_ms, 250, 1500);
 	/* nobody there */
 	call_init(&call, METHOD_GET, "/three");
-	call.error = co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
+	call.error =
+		co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -ECONNREFUSED);
 	call.error = co_client_call("not an address", 80, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -EINVAL);
@@ -664,7 +680,8 @@ static void co_feed(void)
 			assert_string_equal(
 				headers_get(headers, "X-Digest"), i == 1 ? digest.md5 : "none");
 			struct chunk late = {NULL, "late", 4};
-			assert_int_equal(co_leg_feed(leg, &late, deadline_after_ms(100)), -ECANCELED);
+			assert_int_equal(
+				co_leg_feed(leg, &late, deadline_after_ms(100)), -ECANCELED);
 		}
 		legs_free(legs);
 	}
@@ -701,7 +718,8 @@ static void co_abort(void)
 	legs_free(legs);
 	wait_for_broken_bodies(reads + FED);
 
-	/* an owner that leaves without an end does the same; chunked, where only the last chunk tells */
+	/* an owner that leaves without an end does the same; chunked, where only the last chunk
+	 * tells */
 	legs = co_ready_legs(-1);
 	co_feed_all(legs, 2);
 	legs_free(legs);
