@@ -22,7 +22,7 @@ build := build/$(if $(SANITIZER),$(SANITIZER),plain)
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wformat=2 -Wundef \
 	-Wpointer-arith
-base_flags := -std=gnu11 $(warnings) -D_GNU_SOURCE -I. -I/usr/share/include/llhttp -pthread -fno-omit-frame-pointer -g
+base_flags := -std=gnu11 $(warnings) -D_GNU_SOURCE -I. -pthread -fno-omit-frame-pointer -g
 ifeq ($(SANITIZER),)
 flags := $(base_flags) -O2 -Wframe-larger-than=4096 $(CFLAGS)
 else
@@ -34,7 +34,7 @@ libraries := -lrocksdb -levent_core -lisal -lssl -lcrypto -lxxhash -ljansson -li
 
 folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
-objects := $(sources:%.c=$(build)/%.o) $(addprefix $(build)/llhttp/,llhttp.o api.o http.o)
+objects := $(sources:%.c=$(build)/%.o)
 library := $(build)/libswiftlet.a
 unit_tests := $(patsubst %.c,$(build)/%,$(wildcard tests/unit/test_*.c))
 fuzz_targets := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -57,12 +57,6 @@ $(build)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC $@'
 	@$(CC) $(flags) -MMD -MP -c -o $@ $<
-
-# llhttp as Debian ships it: the grammar of HTTP/1.1, compiled in its strict mode.
-$(build)/llhttp/%.o: /usr/share/llhttp/%.c
-	@mkdir -p $(@D)
-	@echo '  CC $@'
-	@$(CC) $(filter-out -W%,$(flags)) -w -DLLHTTP_STRICT_MODE=1 -c -o $@ $<
 
 $(build)/tests/%: tests/%.c $(library)
 	@mkdir -p $(@D)

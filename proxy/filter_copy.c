@@ -261,7 +261,7 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 {
 	struct proxy_context *context = proxy_context_of(request);
 	const char *copy_from = headers_get(&request->headers, "X-Copy-From");
-	bool to_here = request->method == METHOD_PUT && copy_from;
+	bool to_here = request->method == METHOD_PUT && copy_from && *copy_from;
 	if (!context->object.data || (!to_here && request->method != METHOD_COPY)) {
 		co_filter_next(filter, request, reply);
 		return;

@@ -92,7 +92,9 @@ static void count_errors(struct error_limiter *limiter, uint64_t key, uint32_t e
 
 void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what)
 {
-	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device), 1);
+	struct error_limiter *limiter = nodes->proxy->limiter;
+	count_errors(limiter, device_key(device->ip, device->port, device->device), 1);
+	nodes->left += is_limited(limiter, device);
 	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s", backend_service_name(nodes->service),
 		device->ip, device->port, device->device, what);
 }
@@ -109,6 +111,7 @@ void node_limit(struct nodes *nodes, const struct ring_device *device, const cha
 {
 	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device),
 		nodes->proxy->options.error_suppression_limit + 1);
+	nodes->left++;
 	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: device unusable (507), left out for a while",
 		backend_service_name(nodes->service), device->ip, device->port, device->device);
 }
@@ -192,19 +195,16 @@ static const struct ring_device *next_any(struct nodes *nodes, bool *ret_handoff
 
 const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff)
 {
-	struct error_limiter *limiter = nodes->proxy->limiter;
-	/* the one before counts unless it turned out to be unusable */
-	if (nodes->last && !is_limited(limiter, nodes->last))
-		nodes->left--;
-	nodes->last = NULL;
-	while (nodes->left && !nodes->last) {
+	while (nodes->left) {
 		const struct ring_device *device = next_any(nodes, ret_handoff);
 		if (!device)
 			return NULL;
-		if (!is_limited(limiter, device))
-			nodes->last = device;
+		if (is_limited(nodes->proxy->limiter, device))
+			continue;
+		nodes->left--;
+		return device;
 	}
-	return nodes->last;
+	return NULL;
 }
 
 struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,

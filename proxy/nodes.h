@@ -26,8 +26,7 @@ struct nodes {
 	size_t next_primary;
 	struct ring_handoffs handoffs;
 	bool handoffs_started;
-	const struct ring_device *last; /* handed out, not counted yet */
-	size_t left;                    /* how many may still be handed out */
+	size_t left; /* how many may still be handed out */
 };
 
 /*
@@ -38,11 +37,13 @@ int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service se
 	struct slice account, struct slice container, struct slice object, bool for_reading);
 void nodes_release(struct nodes *nodes);
 
-/* The next one to try, or NULL. *ret_handoff tells which kind it is. One that has become limited by the time of the
- * next call does not count towards the number that a request may try. */
+/* The next one to try, or NULL. *ret_handoff tells which kind it is. */
 const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff);
 
-/* A failed request: counts. A full or missing device (507): limited at once. Logged with the transaction. */
+/*
+ * A failed request: counts. A full or missing device (507): limited at once. Logged with the transaction. A node that is
+ * limited now does not count towards the number that a request may try: another one takes its place.
+ */
 void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what);
 void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction);
 

@@ -1,8 +1,6 @@
 /*
- * The chunked transfer coding (RFC 9112, section 7.1), read strictly: sizes are 1 to 16 hexadecimal
- *digits and nothing else, every line ends in CR LF, extensions and trailers follow the grammar, are
- *bounded and dropped. llhttp is not asked here: it lets blanks, long sizes and unbounded extensions
- *pass.
+ * The chunked transfer coding (RFC 9112, section 7.1), read strictly: sizes are 1 to 16 hexadecimal digits and nothing
+ * else, every line ends in CR LF, extensions and trailers follow the grammar, are bounded and dropped.
  *
  *	5;name=value CR LF | hello CR LF | 0 CR LF | Trailer: value CR LF | CR LF
  */

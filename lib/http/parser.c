@@ -1,12 +1,12 @@
 #include "lib/http/parser.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/http/token.h"
+#include "lib/swift/url.h"
 
 static int refuse(struct http_parser *parser, int status, const char *error)
 {
@@ -15,89 +15,24 @@ static int refuse(struct http_parser *parser, int status, const char *error)
 	return -EPROTO;
 }
 
-/* ---- llhttp's call-backs; a non-zero return ends the parse ---- */
-
-static int on_field(llhttp_t *llhttp, const char *at, size_t length)
-{
-	struct http_parser *parser = llhttp->data;
-	if (!parser->name) {
-		parser->name = (char *)at;
-		parser->name_length = 0;
-	}
-	parser->name_length += length;
-	return 0;
-}
-
-static int on_value(llhttp_t *llhttp, const char *at, size_t length)
-{
-	struct http_parser *parser = llhttp->data;
-	if (!parser->value)
-		parser->value = (char *)at;
-	parser->value_length = (size_t)(at + length - parser->value);
-	return 0;
-}
-
-static int on_value_complete(llhttp_t *llhttp)
-{
-	struct http_parser *parser = llhttp->data;
-	if (parser->headers->count >= parser->header_count_max)
-		return refuse(parser, 431, "Too many headers");
-	size_t length = parser->value_length;
-	char *value = parser->value;
-	while (length && (value[length - 1] == ' ' || value[length - 1] == '\t'))
-		length--;
-	parser->name[parser->name_length] = '\0';
-	if (length)
-		value[length] = '\0';
-	headers_add(parser->headers, parser->name, length ? value : "");
-	parser->name = NULL;
-	parser->value = NULL;
-	parser->value_length = 0;
-	return 0;
-}
-
-static int on_headers_complete(llhttp_t *llhttp)
-{
-	struct http_parser *parser = llhttp->data;
-	parser->head_done = true;
-	return HPE_PAUSED;
-}
-
-static const llhttp_settings_t *settings(void)
-{
-	static const llhttp_settings_t table = {
-		.on_header_field = on_field,
-		.on_header_value = on_value,
-		.on_header_value_complete = on_value_complete,
-		.on_headers_complete = on_headers_complete,
-	};
-	return &table;
-}
-
-static void init(struct http_parser *parser, struct headers *headers, llhttp_type_t type)
+static void init(struct http_parser *parser, struct headers *headers)
 {
 	memset(parser, 0, sizeof(*parser));
-	llhttp_init(&parser->llhttp, type, settings());
-	/* check_framing() judges the complete fields; llhttp would stop in the middle of one */
-	llhttp_set_lenient_chunked_length(&parser->llhttp, 1);
-	llhttp_set_lenient_transfer_encoding(&parser->llhttp, 1);
-	parser->llhttp.data = parser;
 	parser->headers = headers;
 	parser->content_length = -1;
 }
 
 void http_parser_init_request(struct http_parser *parser, struct headers *headers, size_t header_count_max)
 {
-	init(parser, headers, HTTP_REQUEST);
+	init(parser, headers);
 	parser->header_count_max = header_count_max;
 }
 
 void http_parser_init_reply(struct http_parser *parser, struct headers *headers, bool head_request)
 {
-	init(parser, headers, HTTP_RESPONSE);
+	init(parser, headers);
 	parser->reply = true;
-	parser->line_done = true;
-	parser->header_count_max = 512;
+	parser->header_count_max = HTTP_REPLY_HEADER_COUNT_MAX;
 	parser->head_request = head_request;
 }
 
@@ -149,7 +84,7 @@ static int take_version(struct http_parser *parser, const char *text, size_t len
 	return 0;
 }
 
-static int take_line(struct http_parser *parser, char *line, size_t length)
+static int take_request_line(struct http_parser *parser, char *line, size_t length)
 {
 	char *space = memchr(line, ' ', length);
 	if (!space || !is_token(line, (size_t)(space - line)))
@@ -172,42 +107,35 @@ static int take_line(struct http_parser *parser, char *line, size_t length)
 	return 0;
 }
 
-/* llhttp sees a request line without the parts that it would judge differently. */
-static void feed_line(struct http_parser *parser)
+/* "HTTP/1.1 204 No Content"; the reason may be missing. */
+static int take_status_line(struct http_parser *parser, const char *line, size_t length)
 {
-	static const char line_1_1[] = "POST / HTTP/1.1\r\n";
-	static const char line_1_0[] = "POST / HTTP/1.0\r\n";
-	llhttp_errno_t error =
-		llhttp_execute(&parser->llhttp, parser->http_1_0 ? line_1_0 : line_1_1, sizeof(line_1_1) - 1);
-	assert(error == HPE_OK);
-	parser->line_done = true;
-}
-
-/* 1 when the line was taken, 0 when more is needed. */
-static int parse_line(struct http_parser *parser, char *data, size_t length, size_t *ret_used)
-{
-	char *end = memchr(data, '\n', length);
-	size_t seen = end ? (size_t)(end - data) : length;
-	if (seen > HTTP_REQUEST_LINE_MAX + 1)
-		return refuse(parser, 414, "Request line too long");
-	if (!end)
-		return 0;
-	if (end == data || end[-1] != '\r')
-		return refuse(parser, 400, "Bad line end");
-	int error = take_line(parser, data, (size_t)(end - 1 - data));
+	if (length < 12 || line[8] != ' ')
+		return refuse(parser, 400, "Bad status line");
+	int error = take_version(parser, line, 8);
 	if (error)
 		return error;
-	*ret_used = (size_t)(end + 1 - data);
-	feed_line(parser);
-	return 1;
+	int status = 0;
+	for (size_t i = 9; i < 12; i++) {
+		if (line[i] < '0' || line[i] > '9')
+			return refuse(parser, 400, "Bad status line");
+		status = status * 10 + (line[i] - '0');
+	}
+	if (status < 100 || (length > 12 && line[12] != ' '))
+		return refuse(parser, 400, "Bad status line");
+	parser->status = status;
+	return 0;
 }
 
 /* ---- the head ---- */
 
-static bool is_digits(const char *text)
+/* Digits alone, at most INT64_MAX, and no leading zero that could be taken for octal. */
+static bool is_length(const char *text)
 {
 	size_t length = strlen(text);
-	return length && length <= 18 && strspn(text, "0123456789") == length;
+	if (length == 0 || length > 19 || strspn(text, "0123456789") != length)
+		return false;
+	return (text[0] != '0' || length == 1) && strtoull(text, NULL, 10) <= INT64_MAX;
 }
 
 /* The next element of a comma-separated list, without surrounding blanks. False at the end. */
@@ -258,9 +186,19 @@ static int check_framing(struct http_parser *parser)
 		return -EPROTO;
 	if (headers_occurrences(headers, "Content-Length") > 1)
 		return refuse(parser, 400, "More than one Content-Length");
-	if (length && (!is_digits(length) || (length[0] == '0' && length[1])))
+	if (length && !is_length(length))
 		return refuse(parser, 400, "Invalid Content-Length");
 	return 0;
+}
+
+/* A name or address, an IPv6 one in brackets, and maybe a port in digits; no user, no path. */
+static bool is_host(const char *host)
+{
+	size_t length = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
+	if (length == 0 || length > strlen(host) || strpbrk(host, "@/,\\ \t?#"))
+		return false;
+	const char *port = host + length;
+	return !*port || (*port == ':' && strspn(port + 1, "0123456789") == strlen(port + 1));
 }
 
 static int check_host(struct http_parser *parser)
@@ -269,7 +207,7 @@ static int check_host(struct http_parser *parser)
 	if (hosts > 1 || (hosts == 0 && !parser->http_1_0))
 		return refuse(parser, 400, "Exactly one Host header is needed");
 	const char *host = headers_get(parser->headers, "Host");
-	if (host && (!*host || strpbrk(host, "@/,\\ \t?#")))
+	if (host && !is_host(host))
 		return refuse(parser, 400, "Invalid Host header");
 	return 0;
 }
@@ -327,10 +265,6 @@ static void judge_reply(struct http_parser *parser)
 
 static int finish_head(struct http_parser *parser)
 {
-	if (parser->reply && parser->llhttp.http_major != 1)
-		return refuse(parser, 505, "Unsupported HTTP version");
-	if (parser->reply)
-		parser->http_1_0 = parser->llhttp.http_minor == 0;
 	int error = check_framing(parser);
 	if (!error && !parser->reply)
 		error = check_host(parser);
@@ -338,68 +272,102 @@ static int finish_head(struct http_parser *parser)
 		return error;
 	judge_body(parser);
 	judge_connection(parser);
-	if (parser->reply) {
-		parser->status = parser->llhttp.status_code;
+	if (parser->reply)
 		judge_reply(parser);
-	}
 	return 1;
 }
 
-/*
- * How many bytes of the run llhttp may see: up to the end of the head, or to the first byte that must not stand there.
- * *ret_status says what to answer unless llhttp sees the end of the head there, too (it skips empty lines).
- */
-static size_t scan_lines(struct http_parser *parser, const char *data, size_t length, int *ret_status)
+/* ---- fields ---- */
+
+/* A token, in which Swift's clients also use UTF-8: names of metadata. */
+static bool is_field_name(const char *name, size_t length)
 {
+	bool ascii = true;
 	for (size_t i = 0; i < length; i++) {
-		char c = data[i];
-		bool first = parser->line_length == 0;
-		if (parser->after_cr && c == '\n') {
-			if (first) {
-				*ret_status = 400;
-				return i + 1;
-			}
-			parser->after_cr = false;
-			parser->line_length = 0;
-			continue;
-		}
-		bool fold = first && (c == ' ' || c == '\t' || c == ':');
-		if (parser->after_cr || fold || (c != '\r' && !is_text_byte(c))) {
-			*ret_status = 400;
-			return i;
-		}
-		if (c == '\r') {
-			parser->after_cr = true;
-		} else if (++parser->line_length > HTTP_HEADER_LINE_MAX) {
-			*ret_status = 431;
-			return i;
-		}
+		if ((unsigned char)name[i] >= 0x80)
+			ascii = false;
+		else if (!is_token_byte(name[i]))
+			return false;
 	}
-	return length;
+	return length > 0 && (ascii || utf8_valid(slice_of(name, length)));
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* "name: value", terminated in place. `line` is followed by its CR LF. */
+static int split_field(struct http_parser *parser, char *line, size_t length)
+{
+	if (parser->headers->count >= parser->header_count_max)
+		return refuse(parser, 431, "Too many headers");
+	for (size_t i = 0; i < length; i++)
+		if (!is_text_byte(line[i]))
+			return refuse(parser, 400, "Bad header line");
+	char *colon = memchr(line, ':', length);
+	if (!colon || !is_field_name(line, (size_t)(colon - line)))
+		return refuse(parser, 400, "Bad header line");
+	char *value = colon + 1;
+	char *end = line + length;
+	while (value < end && is_blank(*value))
+		value++;
+	while (end > value && is_blank(end[-1]))
+		end--;
+	*colon = '\0';
+	*end = '\0';
+	headers_add(parser->headers, line, value);
+	return 0;
+}
+
+/*
+ * A line without its CR LF, or the beginning of one that is not complete: no CR in it, and not too long. What comes first
+ * in the line decides, so that it does not matter how much of it is here.
+ */
+static int check_line(struct http_parser *parser, const char *line, size_t length)
+{
+	bool request_line = !parser->line_done && !parser->reply;
+	size_t limit = request_line ? HTTP_REQUEST_LINE_MAX : HTTP_HEADER_LINE_MAX;
+	size_t looked_at = length <= limit ? length : limit + 1;
+	if (memchr(line, '\r', looked_at))
+		return refuse(parser, 400, "Bad line end");
+	if (length <= limit)
+		return 0;
+	return request_line ? refuse(parser, 414, "Request line too long") : refuse(parser, 431, "Line too long");
+}
+
+static int take_line(struct http_parser *parser, char *line, size_t length)
+{
+	if (parser->line_done)
+		return split_field(parser, line, length);
+	parser->line_done = true;
+	return parser->reply ? take_status_line(parser, line, length) : take_request_line(parser, line, length);
 }
 
 int http_parser_head(struct http_parser *parser, char *data, size_t length, size_t *ret_used)
 {
 	size_t used = 0;
-	if (!parser->line_done) {
-		int result = parse_line(parser, data, length, &used);
-		*ret_used = used;
-		if (result <= 0)
-			return result;
+	char *end;
+	while ((end = memchr(data + used, '\n', length - used))) {
+		char *line = data + used;
+		if (end == line || end[-1] != '\r')
+			return refuse(parser, 400, "Bad line end");
+		size_t line_length = (size_t)(end - 1 - line);
+		used += line_length + 2;
+		if (line_length == 0 && parser->line_done) {
+			*ret_used = used;
+			return finish_head(parser);
+		}
+		int error = check_line(parser, line, line_length);
+		if (!error)
+			error = take_line(parser, line, line_length);
+		if (error)
+			return error;
 	}
-	int status = 0;
-	size_t good = scan_lines(parser, data + used, length - used, &status);
-	llhttp_errno_t error = llhttp_execute(&parser->llhttp, data + used, good);
-	if (error == HPE_PAUSED && parser->head_done) {
-		*ret_used = used + good;
-		return finish_head(parser);
-	}
-	if (error != HPE_OK)
-		return parser->error ? -EPROTO : refuse(parser, 400, llhttp_errno_name(error));
-	if (status)
-		return refuse(parser, status, status == 431 ? "Line too long" : "Bad header line");
-	*ret_used = length;
-	return 0;
+	*ret_used = used;
+	/* a CR at the very end may be the line's own */
+	size_t rest = length - used;
+	return check_line(parser, data + used, rest && data[length - 1] == '\r' ? rest - 1 : rest);
 }
 
 int http_parser_chunked(

@@ -1,17 +1,17 @@
 /*
- * The grammar of HTTP/1.1 messages: llhttp in strict mode, and what Swift's door needs beyond it. The request line is
- * taken by ourselves, because llhttp does not know Swift's internal verbs and refuses raw UTF-8 in a target, which
- * Swift accepts. Line ends, control bytes, folds and line lengths are judged before llhttp sees a byte, because it
- * takes a bare LF for the end of a head; which body follows is judged when the head is complete; chunked bodies are
- * read by chunked.h. The verdict does not depend on how the bytes were cut into runs.
+ * The grammar of HTTP/1.1 messages, strict (RFC 9112 without its "MAY be lenient"): heads are parsed here, line by line;
+ * chunked bodies by chunked.h. The verdict does not depend on how the bytes were cut into runs.
+ *
+ * llhttp was tried first. It does not know Swift's internal verbs, refuses raw UTF-8 in targets and in names of metadata,
+ * which Swift's clients send, and blanks behind a length; and it lets through bare line feeds and what chunked.h tells.
+ * What was left for it to do is split_field().
  *
  * A head is parsed in place: the caller appends bytes to one buffer that does not move and hands in each new run. Names
- * and values are NUL-terminated in that buffer when the head is complete.
+ * and values are NUL-terminated in that buffer.
  */
 #ifndef LIB_HTTP_PARSER_H
 #define LIB_HTTP_PARSER_H
 
-#include <llhttp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,23 +23,15 @@ enum {
 	HTTP_REQUEST_LINE_MAX = 8192,
 	HTTP_HEADER_LINE_MAX = 8192,
 	HTTP_HEADER_COUNT_MAX = 126,
+	HTTP_REPLY_HEADER_COUNT_MAX = 512, /* of a backend's reply */
 };
 
 struct http_parser {
-	llhttp_t llhttp;
 	bool reply;              /* parsing replies */
 	bool head_request;       /* of a reply: it answers a HEAD */
-	bool line_done;          /* the request line was taken */
-	bool head_done;          /* llhttp saw the end of the head */
+	bool line_done;          /* the request or status line was taken */
 	bool message_done;       /* a chunked body ended */
-	bool after_cr;           /* the last byte was a CR: LF must follow */
-	size_t line_length;      /* bytes of the current line so far */
 	size_t header_count_max;
-	/* spans of the field being parsed */
-	char *name;
-	size_t name_length;
-	char *value;
-	size_t value_length;
 	struct headers *headers; /* where fields go */
 	struct chunked_decoder decoder;
 	/* results of the head */
@@ -60,8 +52,8 @@ void http_parser_init_reply(struct http_parser *parser, struct headers *headers,
 
 /*
  * Parses the run [data, data + length), which follows the earlier ones in memory; `data` must start where the last call
- * stopped using bytes. 1: the head is complete, *ret_used tells where the body starts; 0: more is needed (all was used,
- * or *ret_used less where a request line is incomplete: hand those bytes in again); -EPROTO: answer parser->status.
+ * stopped using bytes. 1: the head is complete, *ret_used tells where the body starts; 0: more is needed (whole lines
+ * were used: hand the rest in again, with more behind it); -EPROTO: answer parser->status.
  * Informational replies (1xx) are complete heads of their own: init again for the next one.
  */
 int http_parser_head(struct http_parser *parser, char *data, size_t length, size_t *ret_used);

@@ -15,6 +15,9 @@ READY = 'swiftlet is ready'
 START_SECONDS = 60
 STOP_SECONDS = 30
 
+# A `timeout` around the tests ends them as Ctrl-C does: what they started is stopped and removed.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
 
 def free_ports(count):
     """The first of `count` consecutive ports on which nobody listens, below the range the kernel hands out."""
