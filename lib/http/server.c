@@ -225,11 +225,27 @@ static struct framing judge_framing(const struct exchange *exchange)
 	return framing;
 }
 
+/* Framing comes first: Python's clients lose what stands behind a name that is not ASCII, as names of metadata may be. */
+static void format_framing(const struct exchange *exchange, const struct framing *framing, struct buf *head)
+{
+	if (framing->own_length && is_sendable(framing->own_length))
+		buf_printf(head, "Content-Length: %s\r\n", framing->own_length);
+	else if (framing->has_length)
+		buf_printf(head, "Content-Length: %llu\r\n", (unsigned long long)framing->length);
+	else if (framing->chunked)
+		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
+	if (!exchange->keep_alive)
+		buf_append_text(head, "Connection: close\r\n");
+	else if (exchange->request.http_1_0)
+		buf_append_text(head, "Connection: keep-alive\r\n");
+}
+
 static void format_head(struct exchange *exchange, const struct framing *framing, struct buf *head)
 {
 	const struct reply *reply = &exchange->reply;
 	const char *reason = reply->reason ? reply->reason : status_reason(reply->status);
 	buf_printf(head, "HTTP/1.1 %d %s\r\n", reply->status, reason);
+	format_framing(exchange, framing, head);
 	for (size_t i = 0; i < reply->headers.count; i++) {
 		const struct header *header = &reply->headers.items[i];
 		if (is_framing_header(header->name) || !is_sendable(header->value))
@@ -239,18 +255,7 @@ static void format_head(struct exchange *exchange, const struct framing *framing
 		buf_append_text(head, header->value);
 		buf_append(head, "\r\n", 2);
 	}
-	if (framing->own_length && is_sendable(framing->own_length))
-		buf_printf(head, "Content-Length: %s\r\n", framing->own_length);
-	else if (framing->has_length)
-		buf_printf(head, "Content-Length: %llu\r\n", (unsigned long long)framing->length);
-	else if (framing->chunked)
-		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
-	buf_printf(head, "Date: %s\r\n", http_date_now());
-	if (!exchange->keep_alive)
-		buf_append_text(head, "Connection: close\r\n");
-	else if (exchange->request.http_1_0)
-		buf_append_text(head, "Connection: keep-alive\r\n");
-	buf_append(head, "\r\n", 2);
+	buf_printf(head, "Date: %s\r\n\r\n", http_date_now());
 }
 
 /* Streams the body; the head rides with its first piece. 0 or why it broke off. */

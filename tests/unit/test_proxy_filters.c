@@ -348,7 +348,7 @@ static const struct {
 		{[3] = "PUT", [4] = "/v1/a/c/a%2520b%3Fx%3Dy", [6] = "201", [10] = "1", [11] = "-",
 			[12] = "9dd4e461268c8034f5c8564e155c67a6", [20] = "0"}},
 	{"GET /v1/a [X-Forwarded-For: 1.2.3.4] [Referer: http://here/]", 0,
-		{[0] = "1.2.3.4", [3] = "GET", [4] = "/v1/a", [6] = "200", [7] = "http://here/", [20] = "-"}},
+		{[0] = "1.2.3.4", [3] = "GET", [4] = "/v1/a", [6] = "200", [7] = "http://here/"}},
 	/* the client went away; the transfer broke */
 	{"GET /v1/a/c/o", -ECONNRESET, {[6] = "499", [11] = "7"}},
 	{"GET /v1/a/c/o", -EIO, {[6] = "500", [11] = "7"}},
