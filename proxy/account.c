@@ -12,8 +12,8 @@
 static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
 static const char allow_without_management[] = "GET, HEAD, OPTIONS, POST";
 
-/* The auth filter has moved a client's ACL to the name under which it is stored. "{}" is the ACL that says nothing: none
- * is stored. */
+/* The auth filter has moved a client's ACL to the name under which it is stored. "{}" is the ACL
+ * that says nothing: none is stored. */
 static void drop_empty_acl(struct headers *headers)
 {
 	const char *acl = headers_get(headers, "X-Account-Sysmeta-Core-Access-Control");
@@ -29,8 +29,8 @@ static void acl_to_client(struct headers *headers)
 }
 
 /* Headers that only the owner may see and set (proxy.md section 4). */
-static const char *const owner_headers[] = {"X-Account-Meta-Temp-Url-Key", "X-Account-Meta-Temp-Url-Key-2",
-	"X-Account-Access-Control", NULL};
+static const char *const owner_headers[] = {"X-Account-Meta-Temp-Url-Key",
+	"X-Account-Meta-Temp-Url-Key-2", "X-Account-Access-Control", NULL};
 
 static void hide_owner_headers(struct request *request, struct reply *reply)
 {
@@ -56,8 +56,8 @@ static void fake_listing(struct request *request, struct reply *reply)
 	headers_set(&reply->headers, "X-Account-Bytes-Used", "0");
 	headers_set_format(&reply->headers, "X-Timestamp", "%s", now);
 	headers_set_format(&reply->headers, "X-Put-Timestamp", "%s", now);
-	const char *type = arena_printf(
-		request->arena, "%s; charset=utf-8", listing_format_content_type(chosen < 0 ? 0 : chosen));
+	const char *type = arena_printf(request->arena, "%s; charset=utf-8",
+		listing_format_content_type(chosen < 0 ? 0 : chosen));
 	if (request->method == METHOD_HEAD) {
 		reply_text(reply, 200, type, "");
 		return;
@@ -76,7 +76,8 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, true)) {
+	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE,
+		    true)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -108,11 +109,13 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 }
 
 /* Checks metadata, sends the write to all account servers, forgets what was known. */
-static void co_write(struct proxy *proxy, struct request *request, enum method method, struct reply *reply)
+static void co_write(
+	struct proxy *proxy, struct request *request, enum method method, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false)) {
+	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE,
+		    false)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -150,7 +153,8 @@ bool co_account_autocreate(struct proxy *proxy, struct request *request)
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
 	if (!proxy->options.account_autocreate ||
-		nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false))
+		nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE,
+			SLICE_NONE, false))
 		return false;
 	struct headers headers;
 	headers_init(&headers, request->arena);
@@ -179,8 +183,8 @@ static void co_put_or_delete(struct proxy *proxy, struct request *request, struc
 		reply_status(reply, 400);
 		return;
 	}
-	if (request->method == METHOD_PUT &&
-		(!check_metadata(proxy, request, "account", reply) || !check_name(proxy, request, reply)))
+	if (request->method == METHOD_PUT && (!check_metadata(proxy, request, "account", reply) ||
+						     !check_name(proxy, request, reply)))
 		return;
 	co_write(proxy, request, request->method, reply);
 }
@@ -200,7 +204,8 @@ static void co_post(struct proxy *proxy, struct request *request, struct reply *
 
 void co_account_handle(struct proxy *proxy, struct request *request, struct reply *reply)
 {
-	const char *allowed = proxy->options.allow_account_management ? allow : allow_without_management;
+	const char *allowed =
+		proxy->options.allow_account_management ? allow : allow_without_management;
 	if (request->method == METHOD_OPTIONS) {
 		co_cors_options(proxy, request, reply, allowed);
 		return;

@@ -14,8 +14,9 @@ static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
 
 /* ---- what the owner alone may see and set ---- */
 
-static const char *const owner_headers[] = {"X-Container-Read", "X-Container-Write", "X-Container-Sync-Key",
-	"X-Container-Sync-To", "X-Container-Meta-Temp-Url-Key", "X-Container-Meta-Temp-Url-Key-2", NULL};
+static const char *const owner_headers[] = {"X-Container-Read", "X-Container-Write",
+	"X-Container-Sync-Key", "X-Container-Sync-To", "X-Container-Meta-Temp-Url-Key",
+	"X-Container-Meta-Temp-Url-Key-2", NULL};
 
 static void hide_owner_headers(struct request *request, struct headers *headers)
 {
@@ -52,13 +53,15 @@ static void policy_to_client(struct proxy *proxy, struct reply *reply)
 	const char *index = headers_get(&reply->headers, "X-Backend-Storage-Policy-Index");
 	if (!index)
 		return;
-	const struct proxy_policy *policy = proxy_policy_by_index(proxy, (int)strtol(index, NULL, 10));
+	const struct proxy_policy *policy =
+		proxy_policy_by_index(proxy, (int)strtol(index, NULL, 10));
 	if (policy)
 		headers_set(&reply->headers, "X-Storage-Policy", policy->name);
 }
 
 /* The policy that the client names; *ret_index is -1 when it names none. False: 400 is set. */
-static bool policy_from_client(struct proxy *proxy, struct request *request, struct reply *reply, int *ret_index)
+static bool policy_from_client(
+	struct proxy *proxy, struct request *request, struct reply *reply, int *ret_index)
 {
 	const char *name = headers_get(&request->headers, "X-Storage-Policy");
 	*ret_index = -1;
@@ -72,7 +75,8 @@ static bool policy_from_client(struct proxy *proxy, struct request *request, str
 	}
 	if (policy->is_deprecated) {
 		reply_plain(reply, 400,
-			arena_printf(reply->arena, "Storage Policy '%s' is deprecated", policy->name));
+			arena_printf(
+				reply->arena, "Storage Policy '%s' is deprecated", policy->name));
 		return false;
 	}
 	*ret_index = policy->index;
@@ -104,8 +108,8 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 		return;
 	}
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container, SLICE_NONE,
-		    true)) {
+	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
+		    SLICE_NONE, true)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -141,13 +145,16 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	headers_remove(&reply->headers, "X-Put-Timestamp");
 	if (reply->status / 100 == 2)
 		headers_set(&reply->headers, "X-Container-Sharding",
-			header_is_true(headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root")) ? "True"
-												 : "False");
+			header_is_true(
+				headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root"))
+				? "True"
+				: "False");
 }
 
 /* ---- writes ---- */
 
-/* The account servers (the argument), shared out over the container requests: account i goes with request i mod n. */
+/* The account servers (the argument), shared out over the container requests: account i goes with
+ * request i mod n. */
 static void add_account_headers(void *argument, size_t index, size_t count, struct headers *headers)
 {
 	const struct nodes *accounts = argument;
@@ -156,8 +163,8 @@ static void add_account_headers(void *argument, size_t index, size_t count, stru
 		if (i % count != index)
 			continue;
 		const struct ring_device *device = accounts->primaries[i];
-		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts.length ? "," : "",
-			device->ip, device->port);
+		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d",
+			hosts.length ? "," : "", device->ip, device->port);
 		buf_printf(&devices, "%s%s", devices.length ? "," : "", device->device);
 	}
 	if (hosts.length) {
@@ -169,17 +176,18 @@ static void add_account_headers(void *argument, size_t index, size_t count, stru
 	buf_release(&devices);
 }
 
-static void co_write(struct proxy *proxy, struct request *request, struct headers *headers, bool tell_account,
-	struct reply *reply)
+static void co_write(struct proxy *proxy, struct request *request, struct headers *headers,
+	bool tell_account, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes, accounts;
-	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container, SLICE_NONE,
-		    false)) {
+	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
+		    SLICE_NONE, false)) {
 		reply_status(reply, 503);
 		return;
 	}
-	if (nodes_init(&accounts, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false)) {
+	if (nodes_init(&accounts, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE,
+		    SLICE_NONE, false)) {
 		nodes_release(&nodes);
 		reply_status(reply, 503);
 		return;
@@ -200,7 +208,8 @@ static void co_write(struct proxy *proxy, struct request *request, struct header
 	policy_to_client(proxy, reply);
 }
 
-static bool co_too_many_containers(struct proxy *proxy, struct request *request, const struct info *account)
+static bool co_too_many_containers(
+	struct proxy *proxy, struct request *request, const struct info *account)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	if (!proxy->options.max_containers_per_account ||
@@ -210,7 +219,8 @@ static bool co_too_many_containers(struct proxy *proxy, struct request *request,
 	for (; listed && *listed; listed++)
 		if (slice_equal(slice_from(*listed), context->account))
 			return false;
-	return !info_exists(co_container_info(proxy, request, context->account, context->container));
+	return !info_exists(
+		co_container_info(proxy, request, context->account, context->container));
 }
 
 /* The account exists, or was made. False: the reply is set. */
@@ -218,15 +228,17 @@ static bool co_account_ready(struct proxy *proxy, struct request *request, struc
 {
 	struct proxy_context *context = proxy_context_of(request);
 	const struct info *account = co_account_info(proxy, request, context->account);
-	bool hidden = constraints_account_auto_created(&proxy->options.constraints, context->account);
+	bool hidden =
+		constraints_account_auto_created(&proxy->options.constraints, context->account);
 	if (!info_exists(account) && !hidden && !co_account_autocreate(proxy, request)) {
 		reply_status(reply, account->status / 100 == 5 ? 503 : 404);
 		return false;
 	}
 	if (co_too_many_containers(proxy, request, account)) {
 		reply_status(reply, 403);
-		reply->text = slice_from(arena_printf(reply->arena, "Reached container limit of %lld",
-			(long long)proxy->options.max_containers_per_account));
+		reply->text =
+			slice_from(arena_printf(reply->arena, "Reached container limit of %lld",
+				(long long)proxy->options.max_containers_per_account));
 		return false;
 	}
 	return true;
@@ -286,7 +298,8 @@ static void co_delete(struct proxy *proxy, struct request *request, struct reply
 	headers_init(&headers, request->arena);
 	backend_headers(request, &headers, true);
 	co_write(proxy, request, &headers, true, reply);
-	/* a server answers 202 where the others have not got it: nothing that the client could see */
+	/* a server answers 202 where the others have not got it: nothing that the client could see
+	 */
 	if (reply->status == 202) {
 		reply_reset(reply);
 		reply_status(reply, 404);

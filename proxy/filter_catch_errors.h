@@ -1,5 +1,6 @@
 /*
- * What stands around every request (Swift's catch_errors): its context and transaction id, and the id in the reply.
+ * What stands around every request (Swift's catch_errors): its context and transaction id, and the
+ * id in the reply.
  */
 #ifndef PROXY_FILTER_CATCH_ERRORS_H
 #define PROXY_FILTER_CATCH_ERRORS_H

@@ -7,8 +7,8 @@
 #include "proxy/proxy_private.h"
 
 /*
- * COPY with Destination, and PUT with X-Copy-From: a GET of the source whose body becomes the body of a PUT, both through
- * the rest of the chain, so that each is authorised for itself.
+ * COPY with Destination, and PUT with X-Copy-From: a GET of the source whose body becomes the body
+ * of a PUT, both through the rest of the chain, so that each is authorised for itself.
  */
 
 struct copy {
@@ -22,7 +22,8 @@ struct copy {
 /* ---- the names ---- */
 
 /* "container/object" of a header, percent-encoded, a leading slash allowed. */
-static bool split_name(struct arena *arena, const char *text, struct slice *ret_container, struct slice *ret_object)
+static bool split_name(struct arena *arena, const char *text, struct slice *ret_container,
+	struct slice *ret_object)
 {
 	struct slice raw = slice_from(text);
 	const char *mark = memchr(raw.data, '?', raw.length);
@@ -42,12 +43,13 @@ static bool split_name(struct arena *arena, const char *text, struct slice *ret_
 }
 
 /* Swift's check_account_format: one path segment. */
-static bool account_of(struct request *request, const char *header, struct slice fallback, struct slice *ret_account,
-	struct reply *reply)
+static bool account_of(struct request *request, const char *header, struct slice fallback,
+	struct slice *ret_account, struct reply *reply)
 {
 	const char *text = headers_get(&request->headers, header);
 	*ret_account = fallback;
-	/* an empty X-Copy-From-Account counts as none, an empty Destination-Account does not (as in Swift) */
+	/* an empty X-Copy-From-Account counts as none, an empty Destination-Account does not (as in
+	 * Swift) */
 	if (!text || (!*text && strcmp(header, "X-Copy-From-Account") == 0))
 		return true;
 	struct slice decoded = url_decode(request->arena, slice_from(text), false);
@@ -56,7 +58,8 @@ static bool account_of(struct request *request, const char *header, struct slice
 		return false;
 	}
 	if (memchr(decoded.data, '/', decoded.length)) {
-		reply_text(reply, 412, "text/html; charset=UTF-8", "Account name cannot contain slashes");
+		reply_text(reply, 412, "text/html; charset=UTF-8",
+			"Account name cannot contain slashes");
 		return false;
 	}
 	*ret_account = decoded;
@@ -70,7 +73,8 @@ static bool name_or_412(struct request *request, const char *header, struct slic
 	if (text && split_name(request->arena, text, ret_container, ret_object))
 		return true;
 	reply_text(reply, 412, "text/html; charset=UTF-8",
-		arena_printf(reply->arena, "%s header must be of the form <container name>/<object name>", header));
+		arena_printf(reply->arena,
+			"%s header must be of the form <container name>/<object name>", header));
 	return false;
 }
 
@@ -81,9 +85,11 @@ static bool take_copy(struct copy *copy, struct reply *reply)
 	copy->target_account = context->account;
 	copy->target_container = context->container;
 	copy->target_object = context->object;
-	if (!account_of(request, "X-Copy-From-Account", context->account, &copy->source_account, reply))
+	if (!account_of(
+		    request, "X-Copy-From-Account", context->account, &copy->source_account, reply))
 		return false;
-	return name_or_412(request, "X-Copy-From", &copy->source_container, &copy->source_object, reply);
+	return name_or_412(
+		request, "X-Copy-From", &copy->source_container, &copy->source_object, reply);
 }
 
 /* COPY: the request's own path is the source. */
@@ -99,21 +105,23 @@ static bool take_destination(struct copy *copy, struct reply *reply)
 	copy->source_account = context->account;
 	copy->source_container = context->container;
 	copy->source_object = context->object;
-	if (!account_of(request, "Destination-Account", context->account, &copy->target_account, reply))
+	if (!account_of(
+		    request, "Destination-Account", context->account, &copy->target_account, reply))
 		return false;
-	return name_or_412(request, "Destination", &copy->target_container, &copy->target_object, reply);
+	return name_or_412(
+		request, "Destination", &copy->target_container, &copy->target_object, reply);
 }
 
 /* ---- the two requests ---- */
 
-static struct slice path_of(struct arena *arena, const char *version, struct slice account, struct slice container,
-	struct slice object)
+static struct slice path_of(struct arena *arena, const char *version, struct slice account,
+	struct slice container, struct slice object)
 {
 	struct slice a = url_encode(arena, account, false);
 	struct slice c = url_encode(arena, container, false);
 	struct slice o = url_encode(arena, object, true);
-	return slice_from(arena_printf(arena, "/%s/%.*s/%.*s/%.*s", version, SLICE_PRINT(a), SLICE_PRINT(c),
-		SLICE_PRINT(o)));
+	return slice_from(arena_printf(arena, "/%s/%.*s/%.*s/%.*s", version, SLICE_PRINT(a),
+		SLICE_PRINT(c), SLICE_PRINT(o)));
 }
 
 /* A request like the client's for another object. */
@@ -140,9 +148,10 @@ static struct request *sub_request(struct copy *copy, enum method method, struct
 
 static bool is_source_only(const char *name, void *argument)
 {
-	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Etag", "If-None-Match", "If-Match",
-		"If-Modified-Since", "If-Unmodified-Since", "Range", "X-Copy-From", "X-Copy-From-Account",
-		"Destination", "Destination-Account", "X-Fresh-Metadata", "Expect", NULL};
+	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Etag",
+		"If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "Range",
+		"X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account",
+		"X-Fresh-Metadata", "Expect", NULL};
 	(void)argument;
 	for (size_t i = 0; names[i]; i++)
 		if (strcasecmp(name, names[i]) == 0)
@@ -152,8 +161,8 @@ static bool is_source_only(const char *name, void *argument)
 
 static void co_get_source(struct copy *copy, struct reply *reply)
 {
-	struct request *request = sub_request(
-		copy, METHOD_GET, copy->source_account, copy->source_container, copy->source_object);
+	struct request *request = sub_request(copy, METHOD_GET, copy->source_account,
+		copy->source_container, copy->source_object);
 	request->body = body_from_slice(request->arena, SLICE_NONE);
 	request->content_length = 0;
 	request->has_length = false;
@@ -165,13 +174,13 @@ static void co_get_source(struct copy *copy, struct reply *reply)
 	co_filter_next(copy->filter, request, reply);
 }
 
-/* Headers of the source that go with the copy; what the client sent wins. With fresh metadata only the client's, but
- * sysmeta and what tells how to read the data stay. */
+/* Headers of the source that go with the copy; what the client sent wins. With fresh metadata only
+ * the client's, but sysmeta and what tells how to read the data stay. */
 static void inherit_headers(struct copy *copy, struct request *put, const struct reply *source)
 {
 	static const char *const always[] = {"Content-Type", NULL};
-	static const char *const kept[] = {"Content-Encoding", "Content-Disposition", "X-Delete-At", "Cache-Control",
-		"Content-Language", "Expires", "X-Robots-Tag", NULL};
+	static const char *const kept[] = {"Content-Encoding", "Content-Disposition", "X-Delete-At",
+		"Cache-Control", "Content-Language", "Expires", "X-Robots-Tag", NULL};
 	for (size_t i = 0; i < source->headers.count; i++) {
 		const struct header *header = &source->headers.items[i];
 		bool wanted = header_has_prefix(header->name, "X-Object-Sysmeta-");
@@ -179,13 +188,13 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 			wanted |= strcasecmp(header->name, always[j]) == 0;
 		if (!copy->fresh_metadata) {
 			wanted |= header_has_prefix(header->name, "X-Object-Meta-") ||
-				header_has_prefix(header->name, "X-Object-Transient-Sysmeta-");
+				  header_has_prefix(header->name, "X-Object-Transient-Sysmeta-");
 			for (size_t j = 0; kept[j]; j++)
 				wanted |= strcasecmp(header->name, kept[j]) == 0;
 		}
 		const char *sent = headers_get(&put->headers, header->name);
 		bool deletes_itself = strcasecmp(header->name, "X-Delete-At") == 0 &&
-			headers_get(&put->headers, "X-Delete-After");
+				      headers_get(&put->headers, "X-Delete-After");
 		if (wanted && (!sent || !*sent) && !deletes_itself)
 			headers_set(&put->headers, header->name, header->value);
 	}
@@ -193,12 +202,13 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 
 static void co_put_target(struct copy *copy, const struct reply *source, struct reply *reply)
 {
-	struct request *request = sub_request(
-		copy, METHOD_PUT, copy->target_account, copy->target_container, copy->target_object);
+	struct request *request = sub_request(copy, METHOD_PUT, copy->target_account,
+		copy->target_container, copy->target_object);
 	headers_remove_if(&request->headers, is_source_only, NULL);
 	inherit_headers(copy, request, source);
 	request->body = source->body ? source->body : body_from_slice(request->arena, source->text);
-	request->content_length = source->body ? source->content_length : (int64_t)source->text.length;
+	request->content_length =
+		source->body ? source->content_length : (int64_t)source->text.length;
 	request->chunked = request->content_length < 0;
 	request->has_length = !request->chunked;
 	/* a whole copy must arrive as it left */
@@ -214,8 +224,8 @@ static void describe_source(struct copy *copy, const struct reply *source, struc
 	headers_set_format(&reply->headers, "X-Copied-From-Account", "%.*s", SLICE_PRINT(from));
 	struct slice container = url_encode(reply->arena, copy->source_container, false);
 	struct slice object = url_encode(reply->arena, copy->source_object, true);
-	headers_set_format(
-		&reply->headers, "X-Copied-From", "%.*s/%.*s", SLICE_PRINT(container), SLICE_PRINT(object));
+	headers_set_format(&reply->headers, "X-Copied-From", "%.*s/%.*s", SLICE_PRINT(container),
+		SLICE_PRINT(object));
 	const char *modified = headers_get(&source->headers, "Last-Modified");
 	if (modified)
 		headers_set(&reply->headers, "X-Copied-From-Last-Modified", modified);

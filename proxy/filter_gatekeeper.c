@@ -4,16 +4,18 @@
 #include "proxy/proxy_private.h"
 
 /*
- * In and out: what only servers and filters may say to each other. With the exact names nobody can point a server at an
- * address of his own (CVE-2026-50221); beyond that, servers take update targets from their rings alone.
+ * In and out: what only servers and filters may say to each other. With the exact names nobody can
+ * point a server at an address of his own (CVE-2026-50221); beyond that, servers take update
+ * targets from their rings alone.
  */
 static bool is_internal(const char *name, void *argument)
 {
-	static const char *const prefixes[] = {"X-Account-Sysmeta-", "X-Container-Sysmeta-", "X-Object-Sysmeta-",
-		"X-Object-Transient-Sysmeta-", "X-Backend", NULL};
-	static const char *const names[] = {"X-Account-Host", "X-Account-Device", "X-Account-Partition",
-		"X-Container-Host", "X-Container-Device", "X-Container-Partition", "X-Container-Root-Db-State",
-		"X-Delete-At-Host", "X-Delete-At-Device", "X-Delete-At-Partition", "X-Delete-At-Container", NULL};
+	static const char *const prefixes[] = {"X-Account-Sysmeta-", "X-Container-Sysmeta-",
+		"X-Object-Sysmeta-", "X-Object-Transient-Sysmeta-", "X-Backend", NULL};
+	static const char *const names[] = {"X-Account-Host", "X-Account-Device",
+		"X-Account-Partition", "X-Container-Host", "X-Container-Device",
+		"X-Container-Partition", "X-Container-Root-Db-State", "X-Delete-At-Host",
+		"X-Delete-At-Device", "X-Delete-At-Partition", "X-Delete-At-Container", NULL};
 	(void)argument;
 	if ((name[0] != 'X' && name[0] != 'x') || name[1] != '-')
 		return false;
@@ -26,7 +28,8 @@ static bool is_internal(const char *name, void *argument)
 	return false;
 }
 
-/* "_" cannot be told from "-" behind a CGI-like interface: such names are judged as if they had "-", and stored so. */
+/* "_" cannot be told from "-" behind a CGI-like interface: such names are judged as if they had
+ * "-", and stored so. */
 static void normalise_names(struct request *request)
 {
 	for (size_t i = 0; i < request->headers.count; i++) {
@@ -38,7 +41,8 @@ static void normalise_names(struct request *request)
 			if (*c == '_')
 				*c = '-';
 		/* framing must never come from such a name: it was judged before */
-		if (strcasecmp(copy, "Content-Length") == 0 || strcasecmp(copy, "Transfer-Encoding") == 0)
+		if (strcasecmp(copy, "Content-Length") == 0 ||
+			strcasecmp(copy, "Transfer-Encoding") == 0)
 			continue;
 		request->headers.items[i].name = copy;
 	}
@@ -47,8 +51,8 @@ static void normalise_names(struct request *request)
 /* Headers of which a second one would leave open whom or what the request means. */
 static bool is_ambiguous(const struct request *request)
 {
-	static const char *const names[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "Authorization",
-		"X-Timestamp", "Range", "ETag", NULL};
+	static const char *const names[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token",
+		"Authorization", "X-Timestamp", "Range", "ETag", NULL};
 	for (size_t i = 0; names[i]; i++)
 		if (headers_occurrences(&request->headers, names[i]) > 1)
 			return true;

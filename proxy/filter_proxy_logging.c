@@ -12,12 +12,12 @@
 enum { TOKEN_CHARACTERS_SHOWN = 16 };
 
 struct logged {
-	struct body body;    /* first: counts what is read of the client's, which it stands before */
+	struct body body; /* first: counts what is read of the client's, which it stands before */
 	struct body *client_body;
 	uint64_t received;
 	struct timespec start;
-	char method[24];     /* the client's; a filter may change the request's */
-	const char *token;   /* a few characters of it, or NULL */
+	char method[24];   /* the client's; a filter may change the request's */
+	const char *token; /* a few characters of it, or NULL */
 	const char *referer;
 	const char *agent;
 	const char *etag;
@@ -27,8 +27,8 @@ struct logged {
 /* ---- the line ---- */
 
 /*
- * Fields are percent-encoded but for letters, digits and "_.-~:/{}" (Swift's LogStringFormatter), so that a line has as
- * many as it should whatever a client sends.
+ * Fields are percent-encoded but for letters, digits and "_.-~:/{}" (Swift's LogStringFormatter),
+ * so that a line has as many as it should whatever a client sends.
  */
 static void add_field(struct buf *line, const char *text)
 {
@@ -79,9 +79,11 @@ static const char *client_of(const struct request *request)
 	return forwarded && *forwarded ? forwarded : request->remote_address;
 }
 
-/* client_ip remote_addr datetime method path protocol status referer user_agent auth_token bytes_recvd bytes_sent
- * client_etag transaction_id headers request_time source log_info start_time end_time policy_index */
-static void finished(struct request *request, struct reply *reply, uint64_t bytes_sent, int error, void *argument)
+/* client_ip remote_addr datetime method path protocol status referer user_agent auth_token
+ * bytes_recvd bytes_sent client_etag transaction_id headers request_time source log_info start_time
+ * end_time policy_index */
+static void finished(struct request *request, struct reply *reply, uint64_t bytes_sent, int error,
+	void *argument)
 {
 	struct logged *logged = argument;
 	const struct proxy_context *context = proxy_context_of(request);
@@ -141,7 +143,8 @@ static struct logged *logging_begin(struct request *request, struct reply *reply
 	if (!token)
 		token = headers_get(&request->headers, "X-Storage-Token");
 	if (token && *token)
-		logged->token = arena_printf(request->arena, "%.*s...", TOKEN_CHARACTERS_SHOWN, token);
+		logged->token =
+			arena_printf(request->arena, "%.*s...", TOKEN_CHARACTERS_SHOWN, token);
 	logged->referer = headers_get(&request->headers, "Referer");
 	logged->agent = headers_get(&request->headers, "User-Agent");
 	logged->etag = headers_get(&request->headers, "ETag");
@@ -164,8 +167,8 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	}
 	struct logged *logged = logging_begin(request, reply);
 	co_filter_next(filter, request, reply);
-	logged->policy_index =
-		arena_strdup(request->arena, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
+	logged->policy_index = arena_strdup(
+		request->arena, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
 }
 
 struct filter filter_proxy_logging(struct proxy *proxy)

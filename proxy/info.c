@@ -10,8 +10,9 @@
 #include "proxy/proxy_private.h"
 
 /*
- * The cache: a table where each name has one place and a newer one takes it over, in shards with a short lock each.
- * A place counts the writes to its names, so that an answer fetched before a write is not kept after it.
+ * The cache: a table where each name has one place and a newer one takes it over, in shards with a
+ * short lock each. A place counts the writes to its names, so that an answer fetched before a write
+ * is not kept after it.
  */
 enum { SHARDS = 64, PLACES = 128 };
 
@@ -62,7 +63,8 @@ static void unref_call(void *info)
 	info_unref(info);
 }
 
-/* Where a name has its place. Anybody can make names with equal keys, so the names themselves are compared, too. */
+/* Where a name has its place. Anybody can make names with equal keys, so the names themselves are
+ * compared, too. */
 static uint64_t key_of(struct slice account, struct slice container)
 {
 	uint64_t key = XXH3_64bits_withSeed(account.data, account.length, container.data != NULL);
@@ -82,12 +84,12 @@ static struct place *place_of(struct shard *shard, uint64_t key)
 static bool is_of(const struct info *info, struct slice account, struct slice container)
 {
 	return slice_equal(info->account, account) && slice_equal(info->container, container) &&
-		!info->container.data == !container.data;
+	       !info->container.data == !container.data;
 }
 
 /* The kept info with a reference of the caller's, or NULL; *ret_writes for cache_put(). */
-static struct info *cache_get(
-	struct info_cache *cache, struct slice account, struct slice container, uint64_t *ret_writes)
+static struct info *cache_get(struct info_cache *cache, struct slice account,
+	struct slice container, uint64_t *ret_writes)
 {
 	uint64_t key = key_of(account, container);
 	struct shard *shard = shard_of(cache, key);
@@ -95,7 +97,8 @@ static struct info *cache_get(
 	pthread_mutex_lock(&shard->lock);
 	struct place *place = place_of(shard, key);
 	*ret_writes = place->writes;
-	if (place->info && place->expires_ms > loop_now_ms() && is_of(place->info, account, container)) {
+	if (place->info && place->expires_ms > loop_now_ms() &&
+		is_of(place->info, account, container)) {
 		info = place->info;
 		atomic_fetch_add(&info->references, 1);
 	}
@@ -103,7 +106,8 @@ static struct info *cache_get(
 	return info;
 }
 
-static void cache_put(struct info_cache *cache, uint64_t writes, struct info *info, uint64_t keep_ms)
+static void cache_put(
+	struct info_cache *cache, uint64_t writes, struct info *info, uint64_t keep_ms)
 {
 	uint64_t key = key_of(info->account, info->container);
 	struct shard *shard = shard_of(cache, key);
@@ -186,8 +190,10 @@ static struct info *co_fetch(
 	headers_copy(&info->headers, &reply.headers);
 	reply_finish(request, &reply, 0, 0);
 	info->container_count = number_of(info, "X-Account-Container-Count");
-	info->object_count = number_of(info, container.data ? "X-Container-Object-Count" : "X-Account-Object-Count");
-	info->bytes = number_of(info, container.data ? "X-Container-Bytes-Used" : "X-Account-Bytes-Used");
+	info->object_count = number_of(
+		info, container.data ? "X-Container-Object-Count" : "X-Account-Object-Count");
+	info->bytes =
+		number_of(info, container.data ? "X-Container-Bytes-Used" : "X-Account-Bytes-Used");
 	info->policy_index = (int)number_of(info, "X-Backend-Storage-Policy-Index");
 	return info;
 }
@@ -206,7 +212,8 @@ static const struct info *co_get(struct proxy *proxy, struct request *request, s
 	return info;
 }
 
-const struct info *co_account_info(struct proxy *proxy, struct request *request, struct slice account)
+const struct info *co_account_info(
+	struct proxy *proxy, struct request *request, struct slice account)
 {
 	return co_get(proxy, request, account, SLICE_NONE, proxy->options.recheck_account_ms);
 }

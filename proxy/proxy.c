@@ -15,11 +15,11 @@ struct proxy *proxy_new(const struct proxy_options *options)
 {
 	struct proxy *proxy = xcalloc(1, sizeof(*proxy));
 	proxy->options = *options;
-	proxy->limiter =
-		error_limiter_new(options->error_suppression_limit, options->error_suppression_interval_ms);
+	proxy->limiter = error_limiter_new(
+		options->error_suppression_limit, options->error_suppression_interval_ms);
 	proxy->infos = info_cache_new();
-	proxy->filters[0] =
-		(struct filter){.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
+	proxy->filters[0] = (struct filter){
+		.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
 	return proxy;
 }
 

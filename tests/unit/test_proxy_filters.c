@@ -1,6 +1,6 @@
 /*
- * The filters and what stands around them, over fake servers: gatekeeper, copy, listing formats, CORS, transaction ids,
- * the access log.
+ * The filters and what stands around them, over fake servers: gatekeeper, copy, listing formats,
+ * CORS, transaction ids, the access log.
  */
 #include "tests/unit/proxy_fixture.h"
 
@@ -8,8 +8,9 @@
 
 static void co_gatekeeper_in(struct proxy_fixture *fixture)
 {
-	static const char *const names[] = {"X-Object-Sysmeta-A", "X-Object-Transient-Sysmeta-A", "X-Container-Sysmeta-A",
-		"X-Account-Sysmeta-A", "X-Backend-A", "X-Backend-Storage-Policy-Index", "X-Backend-Replication",
+	static const char *const names[] = {"X-Object-Sysmeta-A", "X-Object-Transient-Sysmeta-A",
+		"X-Container-Sysmeta-A", "X-Account-Sysmeta-A", "X-Backend-A",
+		"X-Backend-Storage-Policy-Index", "X-Backend-Replication",
 		"x-backend-allow-reserved-names", "X_Backend_A", "X_Object_Sysmeta_A"};
 	(void)fixture;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -20,10 +21,13 @@ static void co_gatekeeper_in(struct proxy_fixture *fixture)
 		const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, 0);
 		for (size_t j = 0; j < request->headers.count; j++)
 			if (strcmp(request->headers.items[j].value, "forged") == 0)
-				fail_msg("%s went in as %s", names[i], request->headers.items[j].name);
+				fail_msg("%s went in as %s", names[i],
+					request->headers.items[j].name);
 	}
 	forget_requests();
-	co_expect("PUT /v1/a/c/o [X-Container-Host: 10.9.9.9:80] [X-Delete-At-Host: 10.9.9.9:80] [X-Timestamp: 12] body=x", 201);
+	co_expect("PUT /v1/a/c/o [X-Container-Host: 10.9.9.9:80] [X-Delete-At-Host: 10.9.9.9:80] "
+		  "[X-Timestamp: 12] body=x",
+		201);
 	const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, 0);
 	assert_string_not_equal(request_header(request, "X-Container-Host"), "10.9.9.9:80");
 	assert_null(request_header(request, "X-Delete-At-Host"));
@@ -67,7 +71,8 @@ static void gatekeeper__out(void **state)
 
 /* ---- copy ---- */
 
-static void check_copy(struct proxy_fixture *fixture, const char *line, const char *source, const char *target)
+static void check_copy(
+	struct proxy_fixture *fixture, const char *line, const char *source, const char *target)
 {
 	forget_requests();
 	struct answer answer;
@@ -93,23 +98,29 @@ static void check_copy(struct proxy_fixture *fixture, const char *line, const ch
 
 static void copy_source(struct proxy_fixture *fixture)
 {
-	static const char *const headers[] = {"X-Object-Meta-A", "old", "X-Object-Meta-B", "old", "Content-Type",
-		"text/x-source", "Etag", "\"a762f852ab70be5bcaa76e8685a30047\"", NULL};
+	static const char *const headers[] = {"X-Object-Meta-A", "old", "X-Object-Meta-B", "old",
+		"Content-Type", "text/x-source", "Etag", "\"a762f852ab70be5bcaa76e8685a30047\"",
+		NULL};
 	memcpy(fixture->object_headers, headers, sizeof(headers));
 }
 
 static void co_copies(struct proxy_fixture *fixture)
 {
 	copy_source(fixture);
-	check_copy(fixture, "COPY /v1/a/c/from [Destination: d/to] [X-Object-Meta-B: new]", "/a/c/from", "/a/d/to");
-	check_copy(fixture, "COPY /v1/a/c/from [Destination: /d/to%20there] [X-Object-Meta-B: new]", "/a/c/from",
-		"/a/d/to%20there");
-	check_copy(fixture, "COPY /v1/a/c/from [Destination: d/to] [Destination-Account: b] [X-Object-Meta-B: new]",
-		"/a/c/from", "/b/d/to");
-	check_copy(fixture, "PUT /v1/a/d/to [X-Copy-From: c/from] [X-Object-Meta-B: new]", "/a/c/from", "/a/d/to");
+	check_copy(fixture, "COPY /v1/a/c/from [Destination: d/to] [X-Object-Meta-B: new]",
+		"/a/c/from", "/a/d/to");
+	check_copy(fixture, "COPY /v1/a/c/from [Destination: /d/to%20there] [X-Object-Meta-B: new]",
+		"/a/c/from", "/a/d/to%20there");
 	check_copy(fixture,
-		"PUT /v1/b/d/to [X-Copy-From: c/from] [X-Copy-From-Account: a] [X-Object-Meta-B: new]", "/a/c/from",
-		"/b/d/to");
+		"COPY /v1/a/c/from [Destination: d/to] [Destination-Account: b] [X-Object-Meta-B: "
+		"new]",
+		"/a/c/from", "/b/d/to");
+	check_copy(fixture, "PUT /v1/a/d/to [X-Copy-From: c/from] [X-Object-Meta-B: new]",
+		"/a/c/from", "/a/d/to");
+	check_copy(fixture,
+		"PUT /v1/b/d/to [X-Copy-From: c/from] [X-Copy-From-Account: a] [X-Object-Meta-B: "
+		"new]",
+		"/a/c/from", "/b/d/to");
 	/* all servers are asked for the newest */
 	assert_int_equal(count_requests(BACKEND_OBJECT, METHOD_GET), 6);
 }
@@ -167,9 +178,11 @@ static const struct {
 	{"GET /v1/a/c?format=json", 200, "format=json", "application/json; charset=utf-8"},
 	{"GET /v1/a/c?format=xml", 200, "format=xml", "application/xml; charset=utf-8"},
 	{"GET /v1/a/c?format=strange", 200, "format=plain", "text/plain; charset=utf-8"},
-	{"GET /v1/a/c [Accept: application/json]", 200, "format=json", "application/json; charset=utf-8"},
+	{"GET /v1/a/c [Accept: application/json]", 200, "format=json",
+		"application/json; charset=utf-8"},
 	{"GET /v1/a/c [Accept: text/xml]", 200, "format=xml", "text/xml; charset=utf-8"},
-	{"GET /v1/a/c?format=json [Accept: text/xml]", 200, "format=json", "application/json; charset=utf-8"},
+	{"GET /v1/a/c?format=json [Accept: text/xml]", 200, "format=json",
+		"application/json; charset=utf-8"},
 	{"GET /v1/a/c [Accept: image/png]", 406, NULL, NULL},
 	{"GET /v1/a/c?prefix=%ff", 400, NULL, NULL},
 	{"GET /v1/a?format=json", 200, "format=json", "application/json; charset=utf-8"},
@@ -186,12 +199,15 @@ static void co_listing_formats(struct proxy_fixture *fixture)
 			fail_msg("%s: %d", listing_cases[i].line, answer.status);
 		if (listing_cases[i].format) {
 			bool container = strstr(listing_cases[i].line, "/c") != NULL;
-			const char *query =
-				nth_request(container ? BACKEND_CONTAINER : BACKEND_ACCOUNT, METHOD_GET, 0)->query;
+			const char *query = nth_request(
+				container ? BACKEND_CONTAINER : BACKEND_ACCOUNT, METHOD_GET, 0)
+						    ->query;
 			size_t length = strlen(query), wanted = strlen(listing_cases[i].format);
-			if (length < wanted || strcmp(query + length - wanted, listing_cases[i].format) != 0)
+			if (length < wanted ||
+				strcmp(query + length - wanted, listing_cases[i].format) != 0)
 				fail_msg("%s: asked for %s", listing_cases[i].line, query);
-			assert_string_equal(answer_header(&answer, "Content-Type"), listing_cases[i].type);
+			assert_string_equal(
+				answer_header(&answer, "Content-Type"), listing_cases[i].type);
 		}
 		answer_release(&answer);
 	}
@@ -211,14 +227,17 @@ static const struct {
 	const char *origin; /* Access-Control-Allow-Origin, or NULL */
 } cors_cases[] = {
 	{"OPTIONS /v1/a/c/o", 200, NULL},
-	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET]", 200, "http://good"},
+	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET]", 200,
+		"http://good"},
 	{"OPTIONS /v1/a/c/o [Origin: http://bad] [Access-Control-Request-Method: GET]", 401, NULL},
 	{"OPTIONS /v1/a/c/o [Origin: http://good]", 401, NULL},
 	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: ]", 401, NULL},
 	/* a piece of a method is none */
 	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GE]", 401, NULL},
-	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET, HEAD]", 401, NULL},
-	{"OPTIONS /v1/a/c [Origin: http://good] [Access-Control-Request-Method: PUT]", 200, "http://good"},
+	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET, HEAD]", 401,
+		NULL},
+	{"OPTIONS /v1/a/c [Origin: http://good] [Access-Control-Request-Method: PUT]", 200,
+		"http://good"},
 	/* accounts take no part */
 	{"OPTIONS /v1/a [Origin: http://good] [Access-Control-Request-Method: GET]", 200, NULL},
 	{"OPTIONS /info [Origin: http://good] [Access-Control-Request-Method: GET]", 200, NULL},
@@ -229,8 +248,8 @@ static const struct {
 
 static void co_cors(struct proxy_fixture *fixture)
 {
-	static const char *const headers[] = {"X-Container-Meta-Access-Control-Allow-Origin", "http://good http://better",
-		"X-Container-Meta-Access-Control-Max-Age", "5",
+	static const char *const headers[] = {"X-Container-Meta-Access-Control-Allow-Origin",
+		"http://good http://better", "X-Container-Meta-Access-Control-Max-Age", "5",
 		"X-Container-Meta-Access-Control-Expose-Headers", "X-Own", NULL};
 	memcpy(fixture->container_headers, headers, sizeof(headers));
 	for (size_t i = 0; i < sizeof(cors_cases) / sizeof(cors_cases[0]); i++) {
@@ -239,13 +258,15 @@ static void co_cors(struct proxy_fixture *fixture)
 		const char *origin = answer_header(&answer, "Access-Control-Allow-Origin");
 		if (answer.status != cors_cases[i].status || !origin != !cors_cases[i].origin ||
 			(origin && strcmp(origin, cors_cases[i].origin) != 0))
-			fail_msg("%s: %d for %s", cors_cases[i].line, answer.status, origin ? origin : "nobody");
+			fail_msg("%s: %d for %s", cors_cases[i].line, answer.status,
+				origin ? origin : "nobody");
 		answer_release(&answer);
 	}
 	struct answer answer;
 	co_ask(&answer, "GET /v1/a/c/o [Origin: http://good]");
 	assert_non_null(strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "X-Own"));
-	assert_non_null(strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "x-trans-id"));
+	assert_non_null(
+		strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "x-trans-id"));
 	assert_string_equal(answer_header(&answer, "Vary"), "Origin");
 	answer_release(&answer);
 }
@@ -260,8 +281,9 @@ static void cors__preflight_and_replies(void **state)
 
 static void co_transaction_ids(struct proxy_fixture *fixture)
 {
-	static const char *const lines[] = {"GET /v1/a/c/o", "GET /v1/a/c/o [X-Trans-Id-Extra: more of/it]", "GET /healthcheck",
-		"GET /nowhere", "PUT /v1/a/c/o", "GET /v1/a/c/%00"};
+	static const char *const lines[] = {"GET /v1/a/c/o",
+		"GET /v1/a/c/o [X-Trans-Id-Extra: more of/it]", "GET /healthcheck", "GET /nowhere",
+		"PUT /v1/a/c/o", "GET /v1/a/c/%00"};
 	static const int statuses[] = {200, 200, 200, 412, 411, 412};
 	(void)fixture;
 	char last[256] = "";
@@ -292,7 +314,8 @@ static void catch_errors__transaction_ids(void **state)
 /* ---- the access log ---- */
 
 /* Runs one request with standard error in a file, and returns what was written. */
-static void co_logged(struct proxy_fixture *fixture, const char *line, int finish_error, char *log, size_t bytes)
+static void co_logged(
+	struct proxy_fixture *fixture, const char *line, int finish_error, char *log, size_t bytes)
 {
 	char *path = xasprintf("%s/log", fixture->root);
 	int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -335,18 +358,32 @@ static void split_fields(char *log, char *fields[FIELDS])
 	assert_int_equal(count, FIELDS);
 }
 
-/* Field numbers from 0: 3 method, 4 path, 6 status, 8 agent, 9 token, 10 received, 11 sent, 12 etag, 20 policy. */
+/* Field numbers from 0: 3 method, 4 path, 6 status, 8 agent, 9 token, 10 received, 11 sent, 12
+ * etag, 20 policy. */
 static const struct {
 	const char *line;
 	int finish_error;
 	const char *wanted[FIELDS];
 } log_cases[] = {
 	{"GET /v1/a/c/o [User-Agent: a client] [X-Auth-Token: AUTH_tk0123456789abcdef]", 0,
-		{[0] = "-", [3] = "GET", [4] = "/v1/a/c/o", [5] = "HTTP/1.1", [6] = "200", [8] = "a%20client",
-			[9] = "AUTH_tk012345678...", [10] = "-", [11] = "78", [20] = "0"}},
+		{[0] = "-",
+			[3] = "GET",
+			[4] = "/v1/a/c/o",
+			[5] = "HTTP/1.1",
+			[6] = "200",
+			[8] = "a%20client",
+			[9] = "AUTH_tk012345678...",
+			[10] = "-",
+			[11] = "78",
+			[20] = "0"}},
 	{"PUT /v1/a/c/a%20b?x=y [ETag: 9dd4e461268c8034f5c8564e155c67a6] body=x", 0,
-		{[3] = "PUT", [4] = "/v1/a/c/a%2520b%3Fx%3Dy", [6] = "201", [10] = "1", [11] = "-",
-			[12] = "9dd4e461268c8034f5c8564e155c67a6", [20] = "0"}},
+		{[3] = "PUT",
+			[4] = "/v1/a/c/a%2520b%3Fx%3Dy",
+			[6] = "201",
+			[10] = "1",
+			[11] = "-",
+			[12] = "9dd4e461268c8034f5c8564e155c67a6",
+			[20] = "0"}},
 	{"GET /v1/a [X-Forwarded-For: 1.2.3.4] [Referer: http://here/]", 0,
 		{[0] = "1.2.3.4", [3] = "GET", [4] = "/v1/a", [6] = "200", [7] = "http://here/"}},
 	/* the client went away; the transfer broke */
@@ -369,9 +406,10 @@ static void co_access_log(struct proxy_fixture *fixture)
 		}
 		split_fields(log, fields);
 		for (size_t j = 0; j < FIELDS; j++)
-			if (log_cases[i].wanted[j] && strcmp(fields[j], log_cases[i].wanted[j]) != 0)
-				fail_msg("%s: field %zu is %s, expected %s", log_cases[i].line, j, fields[j],
-					log_cases[i].wanted[j]);
+			if (log_cases[i].wanted[j] &&
+				strcmp(fields[j], log_cases[i].wanted[j]) != 0)
+				fail_msg("%s: field %zu is %s, expected %s", log_cases[i].line, j,
+					fields[j], log_cases[i].wanted[j]);
 		assert_int_equal(strncmp(fields[13], "tx", 2), 0);
 	}
 }

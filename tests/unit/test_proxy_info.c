@@ -1,5 +1,6 @@
 /*
- * What the proxy remembers about accounts and containers, and for how long; the order of nodes; legs whose owner left.
+ * What the proxy remembers about accounts and containers, and for how long; the order of nodes;
+ * legs whose owner left.
  */
 #include <xxhash.h>
 
@@ -105,7 +106,7 @@ static void co_race(struct proxy_fixture *fixture)
 	fixture_script(BACKEND_CONTAINER, "slow204 204 204 204");
 	co_start(co_read_while_written, NULL);
 	while (!container_heads())
-		co_yield();
+		co_yield ();
 	co_expect("POST /v1/a/c [X-Container-Read: .r:*]", 204);
 	while (loop_coroutines(loop_current()) > 1)
 		co_sleep_ms(1);
@@ -121,12 +122,13 @@ static void info__write_overtakes_a_fetch(void **state)
 }
 
 /*
- * Two names with one key of the cache's hash, as anybody can make them: of a name of 32 bytes whose first eight are chosen
- * to make a factor zero, the next eight do not matter to XXH3.
+ * Two names with one key of the cache's hash, as anybody can make them: of a name of 32 bytes whose
+ * first eight are chosen to make a factor zero, the next eight do not matter to XXH3.
  */
 static bool make_twins(char account[32], char first[33], char second[33])
 {
-	static const unsigned char start_of_secret[8] = {0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe};
+	static const unsigned char start_of_secret[8] = {
+		0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe};
 	uint64_t secret;
 	memcpy(&secret, start_of_secret, sizeof(secret));
 	for (unsigned i = 0; i < 1000000; i++) {
@@ -136,8 +138,10 @@ static bool make_twins(char account[32], char first[33], char second[33])
 		memcpy(bytes, &magic, sizeof(bytes));
 		bool usable = true;
 		for (size_t j = 0; j < sizeof(bytes); j++)
-			usable &= (bytes[j] >= 'a' && bytes[j] <= 'z') || (bytes[j] >= '0' && bytes[j] <= '~');
-		if (!usable || memchr(bytes, '?', 8) || memchr(bytes, '[', 8) || memchr(bytes, ']', 8))
+			usable &= (bytes[j] >= 'a' && bytes[j] <= 'z') ||
+				  (bytes[j] >= '0' && bytes[j] <= '~');
+		if (!usable || memchr(bytes, '?', 8) || memchr(bytes, '[', 8) ||
+			memchr(bytes, ']', 8))
 			continue;
 		snprintf(first, 33, "%.8s%s", (const char *)bytes, "publicXX_of_the_attacker");
 		snprintf(second, 33, "%.8s%s", (const char *)bytes, "private1_of_the_attacker");
@@ -151,7 +155,8 @@ static void co_twins(struct proxy_fixture *fixture)
 	char account[32], first[33], second[33], line[128];
 	assert_true(make_twins(account, first, second));
 	uint64_t seed = XXH3_64bits_withSeed(account, strlen(account), 1);
-	assert_true(XXH3_64bits_withSeed(first, 32, seed) == XXH3_64bits_withSeed(second, 32, seed));
+	assert_true(
+		XXH3_64bits_withSeed(first, 32, seed) == XXH3_64bits_withSeed(second, 32, seed));
 	fixture->container_headers[0] = "X-Container-Read";
 	fixture->container_headers[1] = ".r:*";
 	snprintf(line, sizeof(line), "HEAD /v1/%s/%s/o", account, first);
@@ -177,7 +182,8 @@ static struct {
 	int port;
 } late;
 
-static void on_late_failure(void *argument, const struct leg_target *target, const char *transaction, int error)
+static void on_late_failure(
+	void *argument, const struct leg_target *target, const char *transaction, int error)
 {
 	assert_ptr_equal(argument, &late);
 	assert_string_equal(transaction, "tx1");
@@ -271,7 +277,8 @@ static void legs__borrowed_bytes_are_copied(void **state)
 	with_proxy(co_borrowed, 3, 3);
 }
 
-/* The loop's clock stands still within a turn; whoever waits for a moment in it must not wait for ever. */
+/* The loop's clock stands still within a turn; whoever waits for a moment in it must not wait for
+ * ever. */
 static void co_clock(struct proxy_fixture *fixture)
 {
 	(void)fixture;
@@ -295,7 +302,8 @@ static void co_many_legs(struct proxy_fixture *fixture)
 	(void)fixture;
 	struct legs *legs = legs_new();
 	for (int i = 0; i < 200; i++) {
-		struct leg_target target = {BACKEND_OBJECT, "10.0.0.1", FAKE_PORT + BACKEND_OBJECT, "d1"};
+		struct leg_target target = {
+			BACKEND_OBJECT, "10.0.0.1", FAKE_PORT + BACKEND_OBJECT, "d1"};
 		(void)leg_new(legs, &target, METHOD_GET, NULL);
 	}
 	assert_int_equal(legs_count(legs), 200);

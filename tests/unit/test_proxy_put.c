@@ -1,9 +1,11 @@
 /*
- * PUT of an object against fake servers: who is asked, who is replaced, what the client gets and how long it waits.
+ * PUT of an object against fake servers: who is asked, who is replaced, what the client gets and
+ * how long it waits.
  */
 #include "tests/unit/proxy_fixture.h"
 
-static const char put_line[] = "PUT /v1/a/c/o [Content-Type: text/plain] body=some bytes of an object";
+static const char put_line[] =
+	"PUT /v1/a/c/o [Content-Type: text/plain] body=some bytes of an object";
 
 static void forget_everything(struct proxy_fixture *fixture)
 {
@@ -29,7 +31,8 @@ static const struct {
 	{"^507 ^503 ^500 201 201 201", 201, 6},
 	{"^503 ^503 ^503 ^503 ^503 201", 503, 6},
 	{"^503 ^503 ^503 ^503 ^503 ^503", 503, 6},
-	/* a device that turns out to be unusable does not count towards the six that may be tried */
+	/* a device that turns out to be unusable does not count towards the six that may be tried
+	 */
 	{"^507 ^507 ^507 ^507 ^507 ^507 201 201 201", 201, 9},
 	/* somebody has a newer version */
 	{"^409 201 201", 202, 3},
@@ -64,8 +67,9 @@ static void co_statuses(struct proxy_fixture *fixture)
 		co_ask(&answer, put_line);
 		size_t asked = count_requests(BACKEND_OBJECT, METHOD_PUT);
 		if (answer.status != put_cases[i].status || asked != put_cases[i].asked)
-			fail_msg("%s: %d from %zu servers, expected %d from %zu", put_cases[i].script,
-				answer.status, asked, put_cases[i].status, put_cases[i].asked);
+			fail_msg("%s: %d from %zu servers, expected %d from %zu",
+				put_cases[i].script, answer.status, asked, put_cases[i].status,
+				put_cases[i].asked);
 		answer_release(&answer);
 	}
 }
@@ -121,9 +125,13 @@ static void put__if_none_match(void **state)
 /* The client's own ETag: nothing is stored where it does not fit. */
 static void co_etag(struct proxy_fixture *fixture)
 {
-	co_expect("PUT /v1/a/c/o [ETag: \"4c84c066718d4b073f981e2f44cb4cec\"] body=some bytes of an object", 201);
+	co_expect("PUT /v1/a/c/o [ETag: \"4c84c066718d4b073f981e2f44cb4cec\"] body=some bytes of "
+		  "an object",
+		201);
 	forget_everything(fixture);
-	co_expect("PUT /v1/a/c/o [ETag: 00000000000000000000000000000000] body=some bytes of an object", 422);
+	co_expect("PUT /v1/a/c/o [ETag: 00000000000000000000000000000000] body=some bytes of an "
+		  "object",
+		422);
 	for (size_t i = 0; i < 3; i++) {
 		const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, i);
 		assert_int_equal(request->error, -ECONNRESET);
@@ -164,8 +172,9 @@ static void co_silent(struct proxy_fixture *fixture)
 		co_ask(&answer, put_line);
 		size_t asked = count_requests(BACKEND_OBJECT, METHOD_PUT);
 		if (answer.status != silent_cases[i].status || asked != silent_cases[i].asked)
-			fail_msg("%s: %d from %zu servers, expected %d from %zu", silent_cases[i].script,
-				answer.status, asked, silent_cases[i].status, silent_cases[i].asked);
+			fail_msg("%s: %d from %zu servers, expected %d from %zu",
+				silent_cases[i].script, answer.status, asked,
+				silent_cases[i].status, silent_cases[i].asked);
 		if (answer.duration_ms + 5 < silent_cases[i].least_ms ||
 			answer.duration_ms > silent_cases[i].most_ms + 100)
 			fail_msg("%s: took %d ms", silent_cases[i].script, (int)answer.duration_ms);
@@ -265,7 +274,7 @@ static int co_broken_next(struct body *body, struct chunk *ret_chunk)
 	if (!self->pieces--)
 		return self->error;
 	*ret_chunk = (struct chunk){NULL, "piece", 5};
-	co_yield();
+	co_yield ();
 	return 0;
 }
 
@@ -297,8 +306,8 @@ static void co_broken_client(struct proxy_fixture *fixture)
 		request.content_length = -1;
 		co_proxy_handle(fixture->proxy, &request, &reply);
 		if (reply.status != broken_cases[i].status)
-			fail_msg("%s: %d, expected %d", strerror(-broken_cases[i].error), reply.status,
-				broken_cases[i].status);
+			fail_msg("%s: %d, expected %d", strerror(-broken_cases[i].error),
+				reply.status, broken_cases[i].status);
 		reply_finish(&request, &reply, 0, 0);
 		arena_free(arena);
 		forget_everything(fixture);
@@ -392,8 +401,10 @@ static void put__refused_at_the_door(void **state)
 static void co_headers(struct proxy_fixture *fixture)
 {
 	(void)fixture;
-	co_expect("PUT /v1/a/c/o.tar.gz [X-Object-Meta-Color: blue] [X-Auth-Token: secret] [X-Auth-Key: secret] "
-		  "[Cookie: secret] [Authorization: secret] [X-Timestamp: 1] [Content-Encoding: gzip] body=x",
+	co_expect("PUT /v1/a/c/o.tar.gz [X-Object-Meta-Color: blue] [X-Auth-Token: secret] "
+		  "[X-Auth-Key: secret] "
+		  "[Cookie: secret] [Authorization: secret] [X-Timestamp: 1] [Content-Encoding: "
+		  "gzip] body=x",
 		201);
 	const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, 0);
 	for (size_t i = 0; i < request->headers.count; i++)

@@ -1,6 +1,7 @@
 /*
- * POST and DELETE of objects, writes to containers and accounts: quorums, handoffs, and the updates that are handed out
- * with them. Vectors of Swift's best_response and num_container_updates: tests/data/proxy-quorum-vectors.json.
+ * POST and DELETE of objects, writes to containers and accounts: quorums, handoffs, and the updates
+ * that are handed out with them. Vectors of Swift's best_response and num_container_updates:
+ * tests/data/proxy-quorum-vectors.json.
  */
 #include <jansson.h>
 
@@ -20,10 +21,11 @@ static void co_one_vector(struct proxy_fixture *fixture, const struct vector *ve
 	fixture_script(BACKEND_OBJECT, vector->script);
 	fixture->usual_status[BACKEND_OBJECT] = 503;
 	struct answer answer;
-	co_ask(&answer, vector->deleting ? "DELETE /v1/a/c/o" : "POST /v1/a/c/o [X-Object-Meta-A: b]");
+	co_ask(&answer,
+		vector->deleting ? "DELETE /v1/a/c/o" : "POST /v1/a/c/o [X-Object-Meta-A: b]");
 	if (answer.status != vector->result)
-		fail_msg("%s %s: %d, expected %d", vector->deleting ? "DELETE" : "POST", vector->script, answer.status,
-			vector->result);
+		fail_msg("%s %s: %d, expected %d", vector->deleting ? "DELETE" : "POST",
+			vector->script, answer.status, vector->result);
 	answer_release(&answer);
 }
 
@@ -42,7 +44,8 @@ static void run_vector(json_t *row)
 	json_array_foreach(json_object_get(row, "statuses"), index, status)
 	{
 		size_t length = strlen(vector.script);
-		snprintf(vector.script + length, sizeof(vector.script) - length, "%d ", (int)json_integer_value(status));
+		snprintf(vector.script + length, sizeof(vector.script) - length, "%d ",
+			(int)json_integer_value(status));
 		vector.statuses++;
 	}
 	vector.deleting = !json_is_null(json_object_get(row, "overrides"));
@@ -76,7 +79,8 @@ static const struct {
 	{"DELETE /v1/a/c/o", "204 204 204", 204, 3},
 	{"DELETE /v1/a/c/o", "404 404 404", 404, 3},
 	{"DELETE /v1/a/c/o", "503 204 204 204", 204, 4},
-	/* a handoff that knows nothing counts as no answer, and nobody else is asked in its place */
+	/* a handoff that knows nothing counts as no answer, and nobody else is asked in its place
+	 */
 	{"DELETE /v1/a/c/o", "503 204 204 404", 204, 4},
 	{"DELETE /v1/a/c/o", "503 503 204 404 404", 503, 5},
 	{"DELETE /v1/a/c/o", "503 404 404 404@7", 404, 4},
@@ -111,7 +115,7 @@ static void co_cases(struct proxy_fixture *fixture)
 		struct answer answer;
 		co_ask(&answer, write_cases[i].line);
 		size_t asked = count_requests(BACKEND_OBJECT, METHOD_POST) +
-			count_requests(BACKEND_OBJECT, METHOD_DELETE);
+			       count_requests(BACKEND_OBJECT, METHOD_DELETE);
 		if (answer.status != write_cases[i].status || asked != write_cases[i].asked)
 			fail_msg("%s: %s: %d from %zu, expected %d from %zu", write_cases[i].line,
 				write_cases[i].script, answer.status, asked, write_cases[i].status,
@@ -134,7 +138,8 @@ static const struct {
 } silent_cases[] = {
 	{"DELETE /v1/a/c/o", "204 204 hang", 204, MOMENT_MS, MOMENT_MS + 50},
 	{"DELETE /v1/a/c/o", "204 204 slow204", 204, SLOW_MS, MOMENT_MS},
-	{"DELETE /v1/a/c/o", "204 404 hang 204", 204, CONNECT_MS + NODE_MS, CONNECT_MS + NODE_MS + 50},
+	{"DELETE /v1/a/c/o", "204 404 hang 204", 204, CONNECT_MS + NODE_MS,
+		CONNECT_MS + NODE_MS + 50},
 	{"POST /v1/a/c/o", "202 hang 202", 202, MOMENT_MS, MOMENT_MS + 50},
 	{"POST /v1/a/c/o", "404 404 hang", 404, MOMENT_MS, MOMENT_MS + 50},
 };
@@ -173,8 +178,10 @@ static size_t count_items(const char *csv)
 	return count;
 }
 
-/* Update j goes to request j mod n with container j mod Rc; the expirer's to the requests in reverse. */
-static void check_update(const struct fake_request *request, size_t index, size_t count, size_t updates, size_t replicas)
+/* Update j goes to request j mod n with container j mod Rc; the expirer's to the requests in
+ * reverse. */
+static void check_update(
+	const struct fake_request *request, size_t index, size_t count, size_t updates)
 {
 	size_t wanted = 0, wanted_reversed = 0;
 	for (size_t j = 0; j < updates; j++) {
@@ -185,12 +192,13 @@ static void check_update(const struct fake_request *request, size_t index, size_
 	assert_int_equal(count_items(hosts), wanted);
 	assert_int_equal(count_items(request_header(request, "X-Container-Device")), wanted);
 	assert_int_equal(count_items(request_header(request, "X-Delete-At-Host")), wanted_reversed);
-	assert_int_equal(count_items(request_header(request, "X-Delete-At-Device")), wanted_reversed);
+	assert_int_equal(
+		count_items(request_header(request, "X-Delete-At-Device")), wanted_reversed);
 	assert_int_equal(request_header(request, "X-Container-Partition") != NULL, wanted > 0);
-	assert_string_equal(request_header(request, "X-Backend-Clean-Expiring-Object-Queue"), index < 2 ? "t" : "f");
+	assert_string_equal(request_header(request, "X-Backend-Clean-Expiring-Object-Queue"),
+		index < 2 ? "t" : "f");
 	assert_string_equal(request_header(request, "X-Delete-At"), "9000000000");
 	assert_non_null(request_header(request, "X-Delete-At-Container"));
-	(void)replicas;
 }
 
 static struct {
@@ -205,11 +213,11 @@ static void co_shares(struct proxy_fixture *fixture)
 	for (size_t i = 0; i < shares.objects; i++) {
 		const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, i);
 		hosts += count_items(request_header(request, "X-Container-Host"));
-		check_update(request, i, shares.objects, shares.updates, shares.containers);
+		check_update(request, i, shares.objects, shares.updates);
 	}
 	if (hosts != shares.updates)
-		fail_msg("%zu containers, %zu objects: %zu updates, expected %zu", shares.containers, shares.objects,
-			hosts, shares.updates);
+		fail_msg("%zu containers, %zu objects: %zu updates, expected %zu",
+			shares.containers, shares.objects, hosts, shares.updates);
 }
 
 static void write__update_shares(void **state)
@@ -220,8 +228,10 @@ static void write__update_shares(void **state)
 	json_t *row;
 	json_array_foreach(json_object_get(vectors, "num_container_updates"), index, row)
 	{
-		shares.containers = (size_t)json_integer_value(json_object_get(row, "container_replicas"));
-		shares.objects = (size_t)json_integer_value(json_object_get(row, "object_requests"));
+		shares.containers =
+			(size_t)json_integer_value(json_object_get(row, "container_replicas"));
+		shares.objects =
+			(size_t)json_integer_value(json_object_get(row, "object_requests"));
 		shares.updates = (size_t)json_integer_value(json_object_get(row, "updates"));
 		size_t quorum = (size_t)json_integer_value(json_object_get(row, "object_quorum"));
 		/* the quorum of an EC policy */
@@ -240,8 +250,10 @@ static void co_handoff_update(struct proxy_fixture *fixture)
 	(void)fixture;
 	fixture_script(BACKEND_OBJECT, "204 503 204 204");
 	co_expect("DELETE /v1/a/c/o", 204);
-	const char *failed = request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 1), "X-Container-Host");
-	const char *handoff = request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 3), "X-Container-Host");
+	const char *failed =
+		request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 1), "X-Container-Host");
+	const char *handoff =
+		request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 3), "X-Container-Host");
 	assert_non_null(failed);
 	assert_string_equal(failed, handoff);
 }
@@ -256,7 +268,8 @@ static void write__handoff_does_the_update(void **state)
 
 static void co_containers(struct proxy_fixture *fixture)
 {
-	co_expect("PUT /v1/a/c [X-Storage-Policy: Yellow] [X-Container-Meta-A: b] [X-Remove-Container-Meta-C: x] "
+	co_expect("PUT /v1/a/c [X-Storage-Policy: Yellow] [X-Container-Meta-A: b] "
+		  "[X-Remove-Container-Meta-C: x] "
 		  "[X-Other: no]",
 		201);
 	assert_int_equal(count_requests(BACKEND_CONTAINER, METHOD_PUT), 3);
@@ -270,8 +283,9 @@ static void co_containers(struct proxy_fixture *fixture)
 	}
 	forget_everything(fixture);
 	co_expect("PUT /v1/a/c", 201);
-	assert_string_equal(
-		request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, 0), "X-Backend-Storage-Policy-Default"), "0");
+	assert_string_equal(request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, 0),
+				    "X-Backend-Storage-Policy-Default"),
+		"0");
 	co_expect("PUT /v1/a/c [X-Storage-Policy: unheard-of]", 400);
 	co_expect("PUT /v1/a/c [X-Storage-Policy: old]", 400);
 	co_expect("POST /v1/a/c [X-Container-Meta-A: b]", 204);
@@ -299,8 +313,9 @@ static void co_account_shares(struct proxy_fixture *fixture)
 	(void)fixture;
 	co_expect("PUT /v1/a/c", 201);
 	for (size_t i = 0; i < 5; i++)
-		assert_int_equal(count_items(request_header(
-					 nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
+		assert_int_equal(
+			count_items(request_header(
+				nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
 			i < 3 ? 1 : 0);
 }
 
@@ -309,8 +324,9 @@ static void co_account_shares_of_two(struct proxy_fixture *fixture)
 	(void)fixture;
 	co_expect("PUT /v1/a/c", 201);
 	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(count_items(request_header(
-					 nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
+		assert_int_equal(
+			count_items(request_header(
+				nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
 			2 - i);
 }
 
@@ -326,7 +342,8 @@ static void co_accounts(struct proxy_fixture *fixture)
 	co_expect("PUT /v1/a", 201);
 	co_expect("POST /v1/a [X-Account-Meta-A: b]", 204);
 	assert_string_equal(
-		request_header(nth_request(BACKEND_ACCOUNT, METHOD_POST, 0), "X-Account-Meta-A"), "b");
+		request_header(nth_request(BACKEND_ACCOUNT, METHOD_POST, 0), "X-Account-Meta-A"),
+		"b");
 	co_expect("DELETE /v1/a?all", 400);
 	co_expect("DELETE /v1/a", 204);
 	fixture->options.allow_account_management = false;
@@ -385,8 +402,8 @@ static void write__account_autocreate(void **state)
 static void co_no_account_servers(struct proxy_fixture *fixture)
 {
 	fixture->usual_status[BACKEND_ACCOUNT] = 503;
-	static const char *const lines[] = {"GET /v1/a/c", "HEAD /v1/a/c", "POST /v1/a/c", "DELETE /v1/a/c", "PUT /v1/a/c",
-		"GET /v1/a/c/o", "DELETE /v1/a/c/o"};
+	static const char *const lines[] = {"GET /v1/a/c", "HEAD /v1/a/c", "POST /v1/a/c",
+		"DELETE /v1/a/c", "PUT /v1/a/c", "GET /v1/a/c/o", "DELETE /v1/a/c/o"};
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		fixture_start_proxy(fixture);
 		co_expect(lines[i], 503);
