@@ -42,11 +42,9 @@ void account_server_free(struct account_server *server)
 static int call_enter(struct account_call *call, bool needs_space)
 {
 	const struct account_server_options *options = &call->server->options;
-	int error = server_request_enter(
-	        options->devices, &call->path, needs_space, call->reply, &call->entry);
+	int error = server_request_enter(options->devices, &call->path, needs_space, call->reply, &call->entry);
 	if (!error)
-		hash_path(
-		        options->hash_path, call->path.account, SLICE_NONE, SLICE_NONE, call->hash);
+		hash_path(options->hash_path, call->path.account, SLICE_NONE, SLICE_NONE, call->hash);
 	return error;
 }
 
@@ -65,15 +63,13 @@ static void reply_account(struct account_call *call, int status, bool deleted, c
 }
 
 /* 0, -E2BIG, or the reply is filled in (other errors). */
-static int co_commit(
-        struct account_call *call, device_change_fn *change, void *argument, const char *doing)
+static int co_commit(struct account_call *call, device_change_fn *change, void *argument, const char *doing)
 {
 	int error = co_device_commit(device_entry_device(call->entry), change, argument);
 	return error && error != -E2BIG ? reply_error(call, error, doing) : error;
 }
 
-static void init_change(
-        const struct account_call *call, struct timestamp timestamp, struct listing_change *change)
+static void init_change(const struct account_call *call, struct timestamp timestamp, struct listing_change *change)
 {
 	const struct constraints *constraints = call->server->options.constraints;
 	memcpy(change->hash, call->hash, sizeof(change->hash));
@@ -86,12 +82,11 @@ static void init_change(
 }
 
 /* A change with the request's metadata. 0, or the reply is filled in. */
-static int co_commit_metas(struct account_call *call, device_change_fn *apply,
-        struct timestamp timestamp, struct listing_change *change, const char *doing)
+static int co_commit_metas(struct account_call *call, device_change_fn *apply, struct timestamp timestamp,
+	struct listing_change *change, const char *doing)
 {
 	init_change(call, timestamp, change);
-	if (server_request_metas(
-	            call->request, call->reply, LISTING_ACCOUNT, NULL, timestamp, change) < 0)
+	if (server_request_metas(call->request, call->reply, LISTING_ACCOUNT, NULL, timestamp, change) < 0)
 		return -EINVAL;
 	int error = co_commit(call, apply, change, doing);
 	if (error == -E2BIG)
@@ -140,20 +135,18 @@ static int take_row(struct account_call *call, struct listing_container_row *row
 	const struct headers *headers = &call->request->headers;
 	const char *override = headers_get(headers, "X-Account-Override-Deleted");
 	if (headers_get(headers, "X-Timestamp") &&
-	        server_request_timestamp(call->request, call->reply, &row->timestamp) < 0)
+		server_request_timestamp(call->request, call->reply, &row->timestamp) < 0)
 		return -EINVAL;
-	if (take_policy(call, &row->policy) < 0 ||
-	        take_time(call, "X-Put-Timestamp", &row->put_timestamp) < 0 ||
-	        take_time(call, "X-Delete-Timestamp", &row->delete_timestamp) < 0 ||
-	        take_number(call, "X-Object-Count", &row->object_count) < 0 ||
-	        take_number(call, "X-Bytes-Used", &row->bytes_used) < 0)
+	if (take_policy(call, &row->policy) < 0 || take_time(call, "X-Put-Timestamp", &row->put_timestamp) < 0 ||
+		take_time(call, "X-Delete-Timestamp", &row->delete_timestamp) < 0 ||
+		take_number(call, "X-Object-Count", &row->object_count) < 0 ||
+		take_number(call, "X-Bytes-Used", &row->bytes_used) < 0)
 		return -EINVAL;
 	memcpy(row->hash, call->hash, sizeof(row->hash));
 	row->account = call->path.account;
 	row->name = call->path.container;
 	row->override_deleted = override && strcasecmp(override, "yes") == 0;
-	row->create_missing = constraints_account_auto_created(
-	        call->server->options.constraints, call->path.account);
+	row->create_missing = constraints_account_auto_created(call->server->options.constraints, call->path.account);
 	return 0;
 }
 
@@ -185,7 +178,7 @@ static void co_put_account(struct account_call *call)
 	struct listing_change change = {.kind = LISTING_ACCOUNT};
 	struct timestamp timestamp;
 	if (server_request_timestamp(call->request, call->reply, &timestamp) < 0 ||
-	        co_commit_metas(call, listing_put, timestamp, &change, "creating an account"))
+		co_commit_metas(call, listing_put, timestamp, &change, "creating an account"))
 		return;
 	if (change.outcome == LISTING_RECENTLY_DELETED)
 		reply_account(call, 403, true, "Recently deleted");
@@ -210,8 +203,7 @@ static void co_post(struct account_call *call)
 {
 	struct listing_change change = {.kind = LISTING_ACCOUNT};
 	struct timestamp timestamp;
-	if (server_request_timestamp(call->request, call->reply, &timestamp) < 0 ||
-	        call_enter(call, true) < 0)
+	if (server_request_timestamp(call->request, call->reply, &timestamp) < 0 || call_enter(call, true) < 0)
 		return;
 	int error = co_commit_metas(call, listing_post, timestamp, &change, "updating an account");
 	device_entry_leave(call->entry);
@@ -255,22 +247,18 @@ static void set_policy_headers(struct account_call *call, const struct listing_p
 		return;
 	char *prefix = arena_printf(arena, "X-Account-Storage-Policy-%s", name);
 	header_title_case(prefix);
-	headers_set_format(headers, arena_printf(arena, "%s-Container-Count", prefix), "%lld",
-	        (long long)count->containers);
-	headers_set_format(headers, arena_printf(arena, "%s-Object-Count", prefix), "%lld",
-	        (long long)count->objects);
-	headers_set_format(headers, arena_printf(arena, "%s-Bytes-Used", prefix), "%lld",
-	        (long long)count->bytes);
+	headers_set_format(
+		headers, arena_printf(arena, "%s-Container-Count", prefix), "%lld", (long long)count->containers);
+	headers_set_format(headers, arena_printf(arena, "%s-Object-Count", prefix), "%lld", (long long)count->objects);
+	headers_set_format(headers, arena_printf(arena, "%s-Bytes-Used", prefix), "%lld", (long long)count->bytes);
 }
 
 static void set_info_headers(struct account_call *call, const struct listing_info *info)
 {
 	struct reply *reply = call->reply;
 	struct listing_policy_count total = listing_total(info);
-	headers_set_format(
-	        &reply->headers, "X-Account-Container-Count", "%lld", (long long)total.containers);
-	headers_set_format(
-	        &reply->headers, "X-Account-Object-Count", "%lld", (long long)total.objects);
+	headers_set_format(&reply->headers, "X-Account-Container-Count", "%lld", (long long)total.containers);
+	headers_set_format(&reply->headers, "X-Account-Object-Count", "%lld", (long long)total.objects);
 	headers_set_format(&reply->headers, "X-Account-Bytes-Used", "%lld", (long long)total.bytes);
 	server_reply_time(reply, "X-Timestamp", info->created_at, timestamp_normal);
 	server_reply_time(reply, "X-Put-Timestamp", info->put_timestamp, timestamp_normal);
@@ -282,15 +270,13 @@ static void set_info_headers(struct account_call *call, const struct listing_inf
 /* Swift's is_status_deleted: what is said of accounts that answer 404. */
 static bool is_status_deleted(const struct listing_info *info)
 {
-	return info->account_status_deleted ||
-	       timestamp_compare(info->delete_timestamp, info->put_timestamp) > 0;
+	return info->account_status_deleted || timestamp_compare(info->delete_timestamp, info->put_timestamp) > 0;
 }
 
 /* 0: the account is there. Otherwise the reply is filled in. */
 static int co_read_info(struct account_call *call, struct listing_info *ret_info)
 {
-	int error = co_server_listing_read(
-	        call->entry, LISTING_ACCOUNT, call->hash, call->request->arena, ret_info);
+	int error = co_server_listing_read(call->entry, LISTING_ACCOUNT, call->hash, call->request->arena, ret_info);
 	if (error == -ENOENT) {
 		reply_account(call, 404, false, NULL);
 		return error;
@@ -307,8 +293,7 @@ static void co_head(struct account_call *call)
 {
 	enum listing_format format;
 	struct listing_info info;
-	if (server_listing_format(call->request, call->reply, &format) < 0 ||
-	        call_enter(call, false) < 0)
+	if (server_listing_format(call->request, call->reply, &format) < 0 || call_enter(call, false) < 0)
 		return;
 	int error = co_read_info(call, &info);
 	device_entry_leave(call->entry);
@@ -318,8 +303,7 @@ static void co_head(struct account_call *call)
 	set_info_headers(call, &info);
 }
 
-static void co_get_entered(
-        struct account_call *call, struct listing_query *query, enum listing_format format)
+static void co_get_entered(struct account_call *call, struct listing_query *query, enum listing_format format)
 {
 	struct listing_info info;
 	struct slice text;
@@ -327,7 +311,7 @@ static void co_get_entered(
 		return;
 	memcpy(query->hash, call->hash, sizeof(query->hash));
 	int error = co_server_listing_render(call->entry, query, format, call->path.account,
-	        call->server->options.policies, call->reply->arena, &text);
+		call->server->options.policies, call->reply->arena, &text);
 	if (error) {
 		reply_error(call, error, "listing an account");
 		return;
@@ -341,9 +325,8 @@ static void co_get(struct account_call *call)
 	struct listing_query query;
 	enum listing_format format;
 	size_t limit_max = (size_t)call->server->options.constraints->account_listing_limit;
-	if (server_listing_parse(
-	            call->request, call->reply, LISTING_ACCOUNT, limit_max, &query, &format) < 0 ||
-	        call_enter(call, false) < 0)
+	if (server_listing_parse(call->request, call->reply, LISTING_ACCOUNT, limit_max, &query, &format) < 0 ||
+		call_enter(call, false) < 0)
 		return;
 	co_get_entered(call, &query, format);
 	device_entry_leave(call->entry);
@@ -355,10 +338,9 @@ static void co_handle_method(struct account_call *call)
 {
 	enum method method = call->request->method;
 	const struct constraints *constraints = call->server->options.constraints;
-	enum server_path_end longest =
-	        method == METHOD_PUT ? SERVER_PATH_CONTAINER : SERVER_PATH_ACCOUNT;
-	if (server_request_parse(call->request, call->reply, constraints, SERVER_PATH_ACCOUNT,
-	            longest, &call->path) < 0)
+	enum server_path_end longest = method == METHOD_PUT ? SERVER_PATH_CONTAINER : SERVER_PATH_ACCOUNT;
+	if (server_request_parse(call->request, call->reply, constraints, SERVER_PATH_ACCOUNT, longest, &call->path) <
+		0)
 		return;
 	if (method == METHOD_PUT)
 		co_put(call);
@@ -386,9 +368,8 @@ void co_account_server_handle(void *context, struct request *request, struct rep
 		co_handle_method(&call);
 		break;
 	case METHOD_OPTIONS:
-		server_reply_options(reply,
-		        options->co_replicate ? "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE"
-		                              : "DELETE, GET, HEAD, OPTIONS, POST, PUT");
+		server_reply_options(reply, options->co_replicate ? "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE"
+								  : "DELETE, GET, HEAD, OPTIONS, POST, PUT");
 		break;
 	case METHOD_REPLICATE:
 		if (options->co_replicate) {

@@ -39,14 +39,13 @@ static void set_headers(struct headers *headers, const struct account_update *up
 		headers_set(headers, "X-Account-Override-Deleted", "yes");
 }
 
-static void start_leg(
-        struct legs *legs, const struct account_update *update, const struct account_node *node)
+static void start_leg(struct legs *legs, const struct account_update *update, const struct account_node *node)
 {
 	struct leg_target target = {
-	        .service = BACKEND_ACCOUNT,
-	        .ip = node->ip,
-	        .port = node->port,
-	        .device = node->device,
+		.service = BACKEND_ACCOUNT,
+		.ip = node->ip,
+		.port = node->port,
+		.device = node->device,
 	};
 	struct leg *leg = leg_new(legs, &target, METHOD_PUT, NULL);
 	struct arena *arena = leg_arena(leg);
@@ -55,8 +54,7 @@ static void start_leg(
 	const char *partition = quote(arena, slice_from(update->partition));
 	const char *account = quote(arena, update->info->account);
 	const char *container = quote(arena, update->info->container);
-	request->path = slice_from(
-	        arena_printf(arena, "/%s/%s/%s/%s", device, partition, account, container));
+	request->path = slice_from(arena_printf(arena, "/%s/%s/%s/%s", device, partition, account, container));
 	set_headers(&request->headers, update);
 	leg_start(leg, &update->timeouts);
 }
@@ -74,8 +72,7 @@ static bool all_done(const struct legs *legs)
 	return true;
 }
 
-static void count_leg(
-        struct leg *leg, const struct account_update *update, struct account_update_result *result)
+static void count_leg(struct leg *leg, const struct account_update *update, struct account_update_result *result)
 {
 	const struct leg_target *target = leg_target_of(leg);
 	int status = 0;
@@ -89,24 +86,21 @@ static void count_leg(
 	else if (status == 404)
 		result->missing++;
 	else if (status)
-		log_write(LOG_LEVEL_WARNING, update->transaction,
-		        "account update to %s:%d/%s failed: answer %d", target->ip, target->port,
-		        target->device, status);
+		log_write(LOG_LEVEL_WARNING, update->transaction, "account update to %s:%d/%s failed: answer %d",
+			target->ip, target->port, target->device, status);
 	else
-		log_write(LOG_LEVEL_WARNING, update->transaction,
-		        "account update to %s:%d/%s failed: %s", target->ip, target->port,
-		        target->device, trouble);
+		log_write(LOG_LEVEL_WARNING, update->transaction, "account update to %s:%d/%s failed: %s", target->ip,
+			target->port, target->device, trouble);
 }
 
 struct account_update_result co_account_update(
-        const struct account_update *update, const struct account_node *nodes, size_t node_count)
+	const struct account_update *update, const struct account_node *nodes, size_t node_count)
 {
 	struct account_update_result result = {0};
 	struct legs *legs = legs_new();
 	/* The time-outs are for each step of an exchange; a server that dribbles must not hold up
 	 * the caller. */
-	uint64_t deadline_ms =
-	        deadline_after_ms(update->timeouts.connect_ms + 2 * update->timeouts.node_ms);
+	uint64_t deadline_ms = deadline_after_ms(update->timeouts.connect_ms + 2 * update->timeouts.node_ms);
 	for (size_t i = 0; i < node_count; i++)
 		start_leg(legs, update, &nodes[i]);
 	while (!all_done(legs) && co_legs_wait(legs, deadline_ms) == 0)

@@ -39,6 +39,6 @@ struct account_update_result {
 
 /* Sends to all nodes and waits for every answer or time-out. Failures are logged, one line each. */
 struct account_update_result co_account_update(
-        const struct account_update *update, const struct account_node *nodes, size_t node_count);
+	const struct account_update *update, const struct account_node *nodes, size_t node_count);
 
 #endif

@@ -28,8 +28,7 @@ static void make_promise(struct device_txn *txn, const unsigned char hash[HASH_P
 	buf_release(&value);
 }
 
-static int change_with_promise(
-        struct device_txn *txn, device_change_fn *apply, struct listing_change *change)
+static int change_with_promise(struct device_txn *txn, device_change_fn *apply, struct listing_change *change)
 {
 	int error = apply(txn, change);
 	if (!error && change->outcome != LISTING_MISSING)
@@ -91,8 +90,8 @@ int container_change_reported(struct device_txn *txn, void *argument)
 	return error;
 }
 
-int container_promises(struct device *device, const unsigned char *after,
-        struct container_promise *ret_promises, size_t max, size_t *ret_count)
+int container_promises(struct device *device, const unsigned char *after, struct container_promise *ret_promises,
+	size_t max, size_t *ret_count)
 {
 	static const char end[] = {PROMISE_LETTER + 1};
 	struct buf lower = BUF_INIT;
@@ -101,8 +100,8 @@ int container_promises(struct device *device, const unsigned char *after,
 		promise_key(&lower, after);
 		buf_append_byte(&lower, '\0');
 	}
-	struct device_iterator *iterator = device_iterator_new(
-	        device, DEVICE_TODO, buf_slice(&lower), slice_of(end, sizeof(end)));
+	struct device_iterator *iterator =
+		device_iterator_new(device, DEVICE_TODO, buf_slice(&lower), slice_of(end, sizeof(end)));
 	size_t count = 0;
 	bool found = device_iterator_seek(iterator, buf_slice(&lower));
 	for (; found && count < max; found = device_iterator_next(iterator)) {

@@ -59,8 +59,7 @@ void container_reply_missing(struct container_call *call, const struct listing_i
 /* X-Backend-Storage-Policy-Index: -1 when missing; 400 when unknown (then -EINVAL). */
 int container_call_policy(struct container_call *call, int *ret_policy);
 /* Commits a change and tells the updater. 0, -E2BIG, or the reply is filled in (other errors). */
-int co_container_commit(
-        struct container_call *call, device_change_fn *change, void *argument, const char *doing);
+int co_container_commit(struct container_call *call, device_change_fn *change, void *argument, const char *doing);
 
 /* ---- changes that promise an account update: container_changes.c ---- */
 
@@ -73,7 +72,7 @@ struct container_rows {
 	struct listing_object_row *rows; /* all of one container */
 	size_t count;
 	bool missing; /* result: there is no such container, nothing was written */
-	int error; /* result: of the row that was refused; those before it are committed, as no row
+	int error;    /* result: of the row that was refused; those before it are committed, as no row
 	              needs another */
 };
 int container_change_rows(struct device_txn *txn, void *rows);
@@ -82,7 +81,7 @@ int container_change_rows(struct device_txn *txn, void *rows);
 struct container_report {
 	struct listing_reported reported; /* with the container's hash */
 	uint64_t number;                  /* the promise's, as container_promises() gave it */
-	bool sent; /* false: nothing was sent as nothing needs to be; forget the promise alone */
+	bool sent;                        /* false: nothing was sent as nothing needs to be; forget the promise alone */
 };
 int container_change_reported(struct device_txn *txn, void *report);
 
@@ -95,7 +94,7 @@ struct container_promise {
  * The promises of a device in order of hash, up to `max`, beginning after the hash `after` (NULL:
  * at the first). Blocking. 0 or -EIO.
  */
-int container_promises(struct device *device, const unsigned char *after,
-        struct container_promise *ret_promises, size_t max, size_t *ret_count);
+int container_promises(struct device *device, const unsigned char *after, struct container_promise *ret_promises,
+	size_t max, size_t *ret_count);
 
 #endif

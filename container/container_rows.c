@@ -26,8 +26,7 @@ static bool may_create(const struct container_call *call)
 	       !slice_starts_with(account, SLICE_LITERAL(".shards_"));
 }
 
-static void init_row(
-        const struct container_call *call, struct slice name, struct listing_object_row *row)
+static void init_row(const struct container_call *call, struct slice name, struct listing_object_row *row)
 {
 	memcpy(row->hash, call->hash, sizeof(row->hash));
 	row->account = call->path.account;
@@ -38,16 +37,14 @@ static void init_row(
 
 /* Commits rows of the call's container; *ret_missing: there is none. Non-zero: the reply is filled
  * in. */
-static int co_commit_rows(struct container_call *call, struct listing_object_row *rows,
-        size_t count, bool *ret_missing)
+static int co_commit_rows(struct container_call *call, struct listing_object_row *rows, size_t count, bool *ret_missing)
 {
 	static const char doing[] = "writing object rows";
 	struct container_rows batch = {.rows = rows, .count = count};
 	int error = co_container_commit(call, container_change_rows, &batch, doing);
 	bool refused = error == -E2BIG || (!error && batch.error);
 	if (refused)
-		server_reply_error(call->request, call->reply, call->path.device,
-		        error ? error : batch.error, doing);
+		server_reply_error(call->request, call->reply, call->path.device, error ? error : batch.error, doing);
 	*ret_missing = batch.missing;
 	return refused ? -EIO : error;
 }
@@ -100,8 +97,7 @@ static int take_row(struct container_call *call, struct container_row *row)
 	if (take_time(call, "X-Meta-Timestamp", &row->meta) < 0)
 		return -EINVAL;
 	row->etag = slice_from(etag);
-	content_type_split(call->request->arena, slice_from(content_type), &row->content_type,
-	        &row->swift_bytes);
+	content_type_split(call->request->arena, slice_from(content_type), &row->content_type, &row->swift_bytes);
 	return 0;
 }
 
@@ -110,8 +106,7 @@ void co_container_row_put(struct container_call *call)
 	struct listing_object_row row = {.policy = 0};
 	bool missing;
 	init_row(call, call->path.object, &row);
-	if (take_row_policy(call, &row) < 0 || take_row(call, &row.row) < 0 ||
-	        co_commit_rows(call, &row, 1, &missing))
+	if (take_row_policy(call, &row) < 0 || take_row(call, &row.row) < 0 || co_commit_rows(call, &row, 1, &missing))
 		return;
 	if (missing)
 		reply_status(call->reply, 404);
@@ -123,15 +118,15 @@ void co_container_row_put(struct container_call *call)
 void co_container_row_delete(struct container_call *call)
 {
 	struct listing_object_row row = {
-	        .row =
-	                {
-	                        .data = call->timestamp,
-	                        .content_type_time = call->timestamp,
-	                        .meta = call->timestamp,
-	                        .content_type = SLICE_LITERAL("application/deleted"),
-	                        .etag = SLICE_LITERAL("noetag"),
-	                        .deleted = true,
-	                },
+		.row =
+			{
+				.data = call->timestamp,
+				.content_type_time = call->timestamp,
+				.meta = call->timestamp,
+				.content_type = SLICE_LITERAL("application/deleted"),
+				.etag = SLICE_LITERAL("noetag"),
+				.deleted = true,
+			},
 	};
 	bool missing;
 	init_row(call, call->path.object, &row);
@@ -176,8 +171,7 @@ static int json_number(const json_t *object, const char *key, int64_t missing, i
 		*ret_number = json_integer_value(value);
 		return 0;
 	}
-	return json_is_string(value) ? number_parse_integer(json_text(object, key), ret_number)
-	                             : -EINVAL;
+	return json_is_string(value) ? number_parse_integer(json_text(object, key), ret_number) : -EINVAL;
 }
 
 static int json_times(const json_t *item, struct container_row *row)
@@ -195,25 +189,21 @@ static int json_times(const json_t *item, struct container_row *row)
 	return error;
 }
 
-static int json_row(
-        const struct container_call *call, const json_t *item, struct listing_object_row *row)
+static int json_row(const struct container_call *call, const json_t *item, struct listing_object_row *row)
 {
 	int64_t policy;
 	int64_t deleted;
 	struct slice name = json_text(item, "name");
 	struct slice content_type = json_text(item, "content_type");
 	init_row(call, name, row);
-	if (!name.length || json_times(item, &row->row) < 0 ||
-	        json_number(item, "size", 0, &row->row.size) < 0 ||
-	        json_number(item, "deleted", 0, &deleted) < 0 ||
-	        json_number(item, "storage_policy_index", 0, &policy) < 0 || policy < 0 ||
-	        policy > UINT16_MAX)
+	if (!name.length || json_times(item, &row->row) < 0 || json_number(item, "size", 0, &row->row.size) < 0 ||
+		json_number(item, "deleted", 0, &deleted) < 0 ||
+		json_number(item, "storage_policy_index", 0, &policy) < 0 || policy < 0 || policy > UINT16_MAX)
 		return -EINVAL;
 	row->policy = (uint16_t)policy;
 	row->row.deleted = deleted != 0;
 	row->row.etag = json_text(item, "etag");
-	content_type_split(
-	        call->request->arena, content_type, &row->row.content_type, &row->row.swift_bytes);
+	content_type_split(call->request->arena, content_type, &row->row.content_type, &row->row.swift_bytes);
 	return 0;
 }
 
@@ -222,8 +212,7 @@ static void run_rows(void *argument)
 	struct rows_job *job = argument;
 	struct arena *arena = job->call->reply->arena;
 	json_error_t error;
-	job->list = json_loadb(
-	        job->body.data ? job->body.data : "", job->body.length, JSON_ALLOW_NUL, &error);
+	job->list = json_loadb(job->body.data ? job->body.data : "", job->body.length, JSON_ALLOW_NUL, &error);
 	if (!job->list) {
 		job->trouble = arena_strdup(arena, error.text);
 		return;
@@ -274,8 +263,7 @@ void co_container_rows_update(struct container_call *call)
 	int policy;
 	if (container_call_policy(call, &policy) < 0)
 		return;
-	int error = co_body_read_all(
-	        call->request->body, call->request->arena, UPDATE_BODY_BYTES_MAX, &job.body);
+	int error = co_body_read_all(call->request->body, call->request->arena, UPDATE_BODY_BYTES_MAX, &job.body);
 	if (error) {
 		reply_body_error(call, error);
 		return;

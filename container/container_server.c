@@ -19,8 +19,8 @@ enum {
 };
 
 /* Headers that are stored besides the metadata (swift/container/server.py, save_headers). */
-static const char *const save_headers[] = {"X-Container-Read", "X-Container-Write",
-        "X-Container-Sync-Key", "X-Container-Sync-To", NULL};
+static const char *const save_headers[] = {
+	"X-Container-Read", "X-Container-Write", "X-Container-Sync-Key", "X-Container-Sync-To", NULL};
 
 struct container_server *container_server_new(const struct container_server_options *options)
 {
@@ -30,10 +30,8 @@ struct container_server *container_server_new(const struct container_server_opti
 		server->options.update_interval_ms = UPDATE_INTERVAL_DEFAULT_MS;
 	if (!server->options.account_suppression_ms)
 		server->options.account_suppression_ms = ACCOUNT_SUPPRESSION_DEFAULT_MS;
-	snprintf(server->user_agent, sizeof(server->user_agent), "container-server %d",
-	        (int)getpid());
-	snprintf(server->updater_user_agent, sizeof(server->updater_user_agent),
-	        "container-updater %d", (int)getpid());
+	snprintf(server->user_agent, sizeof(server->user_agent), "container-server %d", (int)getpid());
+	snprintf(server->updater_user_agent, sizeof(server->updater_user_agent), "container-updater %d", (int)getpid());
 	/* What an earlier process promised is still to be found. */
 	atomic_store(&server->changed, true);
 	return server;
@@ -49,11 +47,10 @@ void container_server_free(struct container_server *server)
 int container_call_enter(struct container_call *call, bool needs_space)
 {
 	struct device_set *devices = call->server->options.devices;
-	int error =
-	        server_request_enter(devices, &call->path, needs_space, call->reply, &call->entry);
+	int error = server_request_enter(devices, &call->path, needs_space, call->reply, &call->entry);
 	if (!error)
-		hash_path(call->server->options.hash_path, call->path.account, call->path.container,
-		        SLICE_NONE, call->hash);
+		hash_path(call->server->options.hash_path, call->path.account, call->path.container, SLICE_NONE,
+			call->hash);
 	return error;
 }
 
@@ -77,8 +74,7 @@ int container_call_policy(struct container_call *call, int *ret_policy)
 	return 0;
 }
 
-int co_container_commit(
-        struct container_call *call, device_change_fn *change, void *argument, const char *doing)
+int co_container_commit(struct container_call *call, device_change_fn *change, void *argument, const char *doing)
 {
 	int error = co_device_commit(device_entry_device(call->entry), change, argument);
 	if (!error)
@@ -100,8 +96,8 @@ static int take_metas(struct container_call *call, struct listing_change *change
 		reply_text(call->reply, 400, "text/html; charset=UTF-8", error);
 		return -EINVAL;
 	}
-	return server_request_metas(call->request, call->reply, LISTING_CONTAINER, save_headers,
-	        call->timestamp, change);
+	return server_request_metas(
+		call->request, call->reply, LISTING_CONTAINER, save_headers, call->timestamp, change);
 }
 
 static void init_change(const struct container_call *call, struct listing_change *change)
@@ -166,9 +162,7 @@ static bool host_is_allowed(struct container_server *server, const char *ip, int
 	if (options->peer_allowed && options->peer_allowed(options->argument, ip, port))
 		return true;
 	if (!atomic_exchange(&server->refused_logged, true))
-		log_warning(
-		        "X-Account-Host names %s:%d, which is no account server of this cluster",
-		        ip, port);
+		log_warning("X-Account-Host names %s:%d, which is no account server of this cluster", ip, port);
 	return false;
 }
 
@@ -198,8 +192,7 @@ static int parse_account_hosts(struct container_call *call, struct account_hosts
 		struct account_node *node = &ret_hosts->nodes[ret_hosts->count];
 		char *host = next_element(&host_list);
 		node->device = next_element(&device_list);
-		if (parse_host(host, &node->ip, &node->port) &&
-		        host_is_allowed(call->server, node->ip, node->port))
+		if (parse_host(host, &node->ip, &node->port) && host_is_allowed(call->server, node->ip, node->port))
 			ret_hosts->count++;
 	}
 	return 0;
@@ -209,7 +202,7 @@ static const char *referer_of(const struct container_call *call)
 {
 	const char *host = headers_get(&call->request->headers, "Host");
 	return arena_printf(call->request->arena, "%s http://%s%.*s", call->request->method_text,
-	        host ? host : "localhost", SLICE_PRINT(call->request->path));
+		host ? host : "localhost", SLICE_PRINT(call->request->path));
 }
 
 /*
@@ -224,22 +217,22 @@ static bool co_update_account(struct container_call *call)
 	struct listing_info info;
 	if (parse_account_hosts(call, &hosts) < 0) {
 		log_write(LOG_LEVEL_ERROR, server_request_transaction(call->request),
-		        "X-Account-Host and X-Account-Device do not go together");
+			"X-Account-Host and X-Account-Device do not go together");
 		reply_status(call->reply, 400);
 		return false;
 	}
-	if (hosts.count == 0 || co_server_listing_read(call->entry, LISTING_CONTAINER, call->hash,
-	                                call->request->arena, &info) < 0)
+	if (hosts.count == 0 ||
+		co_server_listing_read(call->entry, LISTING_CONTAINER, call->hash, call->request->arena, &info) < 0)
 		return true;
 	const char *override = headers_get(headers, "X-Account-Override-Deleted");
 	struct account_update update = {
-	        .info = &info,
-	        .partition = headers_get(headers, "X-Account-Partition"),
-	        .user_agent = call->server->user_agent,
-	        .referer = referer_of(call),
-	        .transaction = server_request_transaction(call->request),
-	        .override_deleted = override && strcasecmp(override, "yes") == 0,
-	        .timeouts = call->server->options.account_timeouts,
+		.info = &info,
+		.partition = headers_get(headers, "X-Account-Partition"),
+		.user_agent = call->server->user_agent,
+		.referer = referer_of(call),
+		.transaction = server_request_transaction(call->request),
+		.override_deleted = override && strcasecmp(override, "yes") == 0,
+		.timeouts = call->server->options.account_timeouts,
 	};
 	struct account_update_result result = co_account_update(&update, hosts.nodes, hosts.count);
 	if (result.missing < hosts.wanted)
@@ -262,8 +255,7 @@ static int take_policies(struct container_call *call, struct listing_change *cha
 		return 0;
 	char *end;
 	unsigned long policy = strtoul(text, &end, 10);
-	if (end == text || *end || policy > UINT16_MAX ||
-	        !server_policy_name((uint16_t)policy, (void *)policies))
+	if (end == text || *end || policy > UINT16_MAX || !server_policy_name((uint16_t)policy, (void *)policies))
 		return refuse_policy(call, default_header, text);
 	change->policy_default = (uint16_t)policy;
 	return 0;
@@ -332,10 +324,9 @@ static void co_put(struct container_call *call)
 static void co_post_entered(struct container_call *call, struct listing_change *change)
 {
 	init_change(call, change);
-	change->keep_put_timestamp = header_is_true(
-	        headers_get(&call->request->headers, "X-Backend-No-Timestamp-Update"));
-	int error =
-	        co_container_commit(call, container_change_post, change, "updating a container");
+	change->keep_put_timestamp =
+		header_is_true(headers_get(&call->request->headers, "X-Backend-No-Timestamp-Update"));
+	int error = co_container_commit(call, container_change_post, change, "updating a container");
 	if (error == -E2BIG)
 		server_reply_too_much_meta(call->reply, call->server->options.constraints);
 	else if (!error && change->outcome == LISTING_MISSING)
@@ -348,7 +339,7 @@ static void co_post(struct container_call *call)
 {
 	struct listing_change change = {.kind = LISTING_CONTAINER};
 	if (server_request_timestamp(call->request, call->reply, &call->timestamp) < 0 ||
-	        take_metas(call, &change) < 0 || container_call_enter(call, true) < 0)
+		take_metas(call, &change) < 0 || container_call_enter(call, true) < 0)
 		return;
 	co_post_entered(call, &change);
 	device_entry_leave(call->entry);
@@ -377,7 +368,7 @@ static void co_delete_entered(struct container_call *call)
 static void co_delete(struct container_call *call)
 {
 	if (server_request_timestamp(call->request, call->reply, &call->timestamp) < 0 ||
-	        container_call_enter(call, false) < 0)
+		container_call_enter(call, false) < 0)
 		return;
 	if (call->path.object.data)
 		co_container_row_delete(call);
@@ -389,7 +380,7 @@ static void co_delete(struct container_call *call)
 static void co_update(struct container_call *call)
 {
 	if (server_request_timestamp(call->request, call->reply, &call->timestamp) < 0 ||
-	        container_call_enter(call, true) < 0)
+		container_call_enter(call, true) < 0)
 		return;
 	co_container_rows_update(call);
 	device_entry_leave(call->entry);
@@ -444,16 +435,15 @@ void co_container_server_handle(void *context, struct request *request, struct r
 	const struct container_server_options *options = &server->options;
 	struct container_call call = {.server = server, .request = request, .reply = reply};
 	if (request->method == METHOD_OPTIONS)
-		server_reply_options(
-		        reply, options->co_replicate
-		                       ? "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, UPDATE"
-		                       : "DELETE, GET, HEAD, OPTIONS, POST, PUT, UPDATE");
+		server_reply_options(reply, options->co_replicate
+						    ? "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, UPDATE"
+						    : "DELETE, GET, HEAD, OPTIONS, POST, PUT, UPDATE");
 	else if (request->method == METHOD_REPLICATE && options->co_replicate)
 		options->co_replicate(options->replicate_context, request, reply);
 	else if (!has_path(request->method))
 		reply_status(reply, 405);
-	else if (server_request_parse(request, reply, options->constraints, SERVER_PATH_CONTAINER,
-	                 SERVER_PATH_OBJECT, &call.path) == 0)
+	else if (server_request_parse(request, reply, options->constraints, SERVER_PATH_CONTAINER, SERVER_PATH_OBJECT,
+			 &call.path) == 0)
 		co_handle_method(&call);
 	assert(reply->status >= 200);
 }

@@ -31,7 +31,7 @@ struct container_server_options {
 	const struct server_policies *policies;
 	struct backend_timeouts account_timeouts; /* Swift: connect 500 ms, node 3000 ms */
 	uint64_t update_interval_ms;              /* between passes of the updater; 0: 1000 */
-	uint64_t account_suppression_ms; /* an account that could not be told is left alone for so
+	uint64_t account_suppression_ms;          /* an account that could not be told is left alone for so
 	                                    long; 0: 60000 */
 
 	/*
@@ -39,8 +39,8 @@ struct container_server_options {
 	 * replication network) and the partition, returns how many. The texts must stay valid until
 	 * the caller sleeps. NULL: the updater does nothing.
 	 */
-	size_t (*account_nodes)(void *argument, struct slice account,
-	        struct account_node *ret_nodes, size_t max, uint32_t *ret_partition);
+	size_t (*account_nodes)(void *argument, struct slice account, struct account_node *ret_nodes, size_t max,
+		uint32_t *ret_partition);
 	/*
 	 * Whether an address in X-Account-Host is one of the cluster's account servers. Others are
 	 * never spoken to, as the header might be anybody's. NULL: none is.
@@ -71,7 +71,6 @@ void container_updater_stop(struct container_server *server);
 
 /* One pass over all devices: how many containers were reported, and how many remain to be (failed
  * or put off). */
-void co_container_updater_pass(
-        struct container_server *server, size_t *ret_reported, size_t *ret_remaining);
+void co_container_updater_pass(struct container_server *server, size_t *ret_reported, size_t *ret_remaining);
 
 #endif

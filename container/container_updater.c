@@ -38,13 +38,12 @@ struct batch {
 /* ---- accounts that are left alone for a while ---- */
 
 static struct suppressed_account *suppression_slot(
-        struct container_server *server, const unsigned char hash[HASH_PATH_BYTES])
+	struct container_server *server, const unsigned char hash[HASH_PATH_BYTES])
 {
 	return &server->suppressed[hash[0] % SUPPRESSED_ACCOUNTS_MAX];
 }
 
-static bool is_suppressed(
-        struct container_server *server, const unsigned char hash[HASH_PATH_BYTES])
+static bool is_suppressed(struct container_server *server, const unsigned char hash[HASH_PATH_BYTES])
 {
 	const struct suppressed_account *slot = suppression_slot(server, hash);
 	return memcmp(slot->hash, hash, HASH_PATH_BYTES) == 0 && loop_now_ms() < slot->until_ms;
@@ -67,26 +66,24 @@ static bool needs_report(const struct listing_info *info)
 		return false;
 	return timestamp_compare(info->put_timestamp, info->reported_put_timestamp) != 0 ||
 	       timestamp_compare(info->delete_timestamp, info->reported_delete_timestamp) != 0 ||
-	       count.objects != info->reported_object_count ||
-	       count.bytes != info->reported_bytes_used;
+	       count.objects != info->reported_object_count || count.bytes != info->reported_bytes_used;
 }
 
-static enum outcome co_send(struct container_server *server, const struct listing_info *info,
-        const unsigned char account_hash[])
+static enum outcome co_send(
+	struct container_server *server, const struct listing_info *info, const unsigned char account_hash[])
 {
 	const struct container_server_options *options = &server->options;
 	struct account_node nodes[ACCOUNT_NODES_MAX];
 	uint32_t partition = 0;
 	char partition_text[16];
-	size_t count = options->account_nodes(
-	        options->argument, info->account, nodes, ACCOUNT_NODES_MAX, &partition);
+	size_t count = options->account_nodes(options->argument, info->account, nodes, ACCOUNT_NODES_MAX, &partition);
 	snprintf(partition_text, sizeof(partition_text), "%u", partition);
 	struct account_update update = {
-	        .info = info,
-	        .partition = partition_text,
-	        .user_agent = server->updater_user_agent,
-	        .override_deleted = true,
-	        .timeouts = options->account_timeouts,
+		.info = info,
+		.partition = partition_text,
+		.user_agent = server->updater_user_agent,
+		.override_deleted = true,
+		.timeouts = options->account_timeouts,
 	};
 	struct account_update_result result = co_account_update(&update, nodes, count);
 	if (count && result.successes >= count / 2 + 1)
@@ -94,9 +91,9 @@ static enum outcome co_send(struct container_server *server, const struct listin
 	if (count && result.missing == count && listing_is_deleted(info))
 		return OUTCOME_NOTHING;
 	log_warning("the servers of account %.*s could not be told about container %.*s; trying "
-	            "again in %llu s",
-	        SLICE_PRINT(info->account), SLICE_PRINT(info->container),
-	        (unsigned long long)options->account_suppression_ms / 1000);
+		    "again in %llu s",
+		SLICE_PRINT(info->account), SLICE_PRINT(info->container),
+		(unsigned long long)options->account_suppression_ms / 1000);
 	suppress(server, account_hash);
 	return OUTCOME_LATER;
 }
@@ -117,14 +114,12 @@ static enum outcome co_report(struct batch *batch, const struct container_promis
 	struct arena *arena = arena_new();
 	struct listing_info info;
 	enum outcome outcome = OUTCOME_NOTHING;
-	int error = co_server_listing_read(
-	        batch->entry, LISTING_CONTAINER, promise->hash, arena, &info);
+	int error = co_server_listing_read(batch->entry, LISTING_CONTAINER, promise->hash, arena, &info);
 	if (!error)
 		outcome = co_report_info(batch->server, &info);
 	else if (error != -ENOENT)
 		outcome = OUTCOME_LATER;
-	struct container_report report = {
-	        .number = promise->number, .sent = outcome == OUTCOME_REPORTED};
+	struct container_report report = {.number = promise->number, .sent = outcome == OUTCOME_REPORTED};
 	memcpy(report.reported.hash, promise->hash, sizeof(report.reported.hash));
 	if (report.sent) {
 		struct listing_policy_count count = listing_count_of(&info, info.policy);
@@ -134,8 +129,8 @@ static enum outcome co_report(struct batch *batch, const struct container_promis
 		report.reported.bytes_used = count.bytes;
 	}
 	arena_free(arena);
-	if (outcome != OUTCOME_LATER && co_device_commit(device_entry_device(batch->entry),
-	                                        container_change_reported, &report) < 0)
+	if (outcome != OUTCOME_LATER &&
+		co_device_commit(device_entry_device(batch->entry), container_change_reported, &report) < 0)
 		outcome = OUTCOME_LATER;
 	return outcome;
 }
@@ -176,8 +171,8 @@ static void run_find(void *argument)
 {
 	struct find_job *job = argument;
 	struct batch *batch = job->batch;
-	job->error = container_promises(device_entry_device(batch->entry), job->after,
-	        batch->promises, BATCH_MAX, &batch->count);
+	job->error = container_promises(
+		device_entry_device(batch->entry), job->after, batch->promises, BATCH_MAX, &batch->count);
 }
 
 static int co_find(struct batch *batch, const unsigned char *after)
@@ -203,8 +198,7 @@ static int co_pass_device(struct batch *batch)
 	return error;
 }
 
-void co_container_updater_pass(
-        struct container_server *server, size_t *ret_reported, size_t *ret_remaining)
+void co_container_updater_pass(struct container_server *server, size_t *ret_reported, size_t *ret_remaining)
 {
 	struct device_set *devices = server->options.devices;
 	size_t reported = 0;

@@ -19,9 +19,9 @@ enum { FOOTER_MAGIC_BYTES = 8 };
 
 struct object_body {
 	uint64_t size;
-	int fd;           /* of a file, or -1 */
-	struct buf bytes; /* of a small body, checked; of a file the trailer, checked */
-	char *bounce;     /* a block that the reader wants only a part of; made when first needed */
+	int fd;                /* of a file, or -1 */
+	struct buf bytes;      /* of a small body, checked; of a file the trailer, checked */
+	char *bounce;          /* a block that the reader wants only a part of; made when first needed */
 	uint64_t bounce_block; /* which one it holds, checked; UINT64_MAX: none */
 };
 
@@ -92,8 +92,7 @@ int object_footer_read(int fd, struct object_footer *ret_footer)
 		return -EIO;
 	if (file.st_size < OBJECT_FOOTER_BYTES)
 		return -EBADMSG;
-	int result = object_read_fully(
-	        fd, bytes, sizeof(bytes), (uint64_t)file.st_size - OBJECT_FOOTER_BYTES);
+	int result = object_read_fully(fd, bytes, sizeof(bytes), (uint64_t)file.st_size - OBJECT_FOOTER_BYTES);
 	return result < 0 ? result : parse_footer(slice_of(bytes, sizeof(bytes)), ret_footer);
 }
 
@@ -106,8 +105,7 @@ static bool same_key(const struct object_key *a, const struct object_key *b)
 
 /* The checksum covers everything; the record's copy of it says that this trailer is the one that
  * was committed. */
-static int check_trailer(
-        struct slice trailer, const struct object_key *key, const struct object_record *record)
+static int check_trailer(struct slice trailer, const struct object_key *key, const struct object_record *record)
 {
 	size_t covered = trailer.length - OBJECT_CHECKSUM_BYTES;
 	struct cursor end = cursor_of(slice_of(trailer.data + covered, OBJECT_CHECKSUM_BYTES));
@@ -118,14 +116,12 @@ static int check_trailer(
 	const char *at = trailer.data + trailer.length - OBJECT_FOOTER_BYTES;
 	if (parse_footer(slice_of(at, OBJECT_FOOTER_BYTES), &footer) < 0)
 		return -EBADMSG;
-	if (footer.size != record->size || footer.number != record->body_number ||
-	        !same_key(&footer.key, key))
+	if (footer.size != record->size || footer.number != record->body_number || !same_key(&footer.key, key))
 		return -EBADMSG;
 	return 0;
 }
 
-static int load_file(
-        struct object_body *body, const struct object_key *key, const struct object_record *record)
+static int load_file(struct object_body *body, const struct object_key *key, const struct object_record *record)
 {
 	struct stat file;
 	if (fstat(body->fd, &file) < 0)
@@ -133,8 +129,7 @@ static int load_file(
 	/* Said this way round nothing overflows, whatever a record claims; and what is allocated
 	 * has the file's size. */
 	uint64_t file_bytes = (uint64_t)file.st_size;
-	if (record->size > file_bytes ||
-	        file_bytes - record->size != object_trailer_bytes(record->size))
+	if (record->size > file_bytes || file_bytes - record->size != object_trailer_bytes(record->size))
 		return -EBADMSG;
 	size_t bytes = (size_t)(file_bytes - record->size);
 	char *room = buf_reserve(&body->bytes, bytes);
@@ -145,8 +140,8 @@ static int load_file(
 	return check_trailer(buf_slice(&body->bytes), key, record);
 }
 
-static int open_file(struct device *device, const struct object_key *key,
-        const struct object_record *record, struct object_body *body)
+static int open_file(struct device *device, const struct object_key *key, const struct object_record *record,
+	struct object_body *body)
 {
 	int fd = device_file_open(device, record->body_number, key->hash);
 	if (fd < 0)
@@ -155,21 +150,18 @@ static int open_file(struct device *device, const struct object_key *key,
 	return load_file(body, key, record);
 }
 
-typedef int get_fn(
-        struct device *device, enum device_family family, struct slice key, struct buf *value);
+typedef int get_fn(struct device *device, enum device_family family, struct slice key, struct buf *value);
 
-static int load_small(struct device *device, const struct object_record *record, get_fn *get,
-        struct object_body *body)
+static int load_small(struct device *device, const struct object_record *record, get_fn *get, struct object_body *body)
 {
 	char key[OBJECT_NUMBER_KEY_BYTES];
 	int result = record->size == 0
-	                     ? 0
-	                     : get(device, DEVICE_BODIES, object_body_key(record->body_number, key),
-	                               &body->bytes);
+			     ? 0
+			     : get(device, DEVICE_BODIES, object_body_key(record->body_number, key), &body->bytes);
 	if (result < 0)
 		return result;
 	if (body->bytes.length != record->size ||
-	        XXH3_64bits(body->bytes.data, body->bytes.length) != record->body_checksum)
+		XXH3_64bits(body->bytes.data, body->bytes.length) != record->body_checksum)
 		return -EBADMSG;
 	return 0;
 }
@@ -194,17 +186,17 @@ static int body_done(struct object_body *body, int result, struct object_body **
 	return result;
 }
 
-int object_body_open(struct device *device, const struct object_key *key,
-        const struct object_record *record, struct object_body **ret_body)
+int object_body_open(struct device *device, const struct object_key *key, const struct object_record *record,
+	struct object_body **ret_body)
 {
 	struct object_body *body = body_new(record);
 	int result = record->body_in_file ? open_file(device, key, record, body)
-	                                  : load_small(device, record, device_get, body);
+					  : load_small(device, record, device_get, body);
 	return body_done(body, result, ret_body);
 }
 
-int object_body_open_cached(struct device *device, const struct object_key *key,
-        const struct object_record *record, struct object_body **ret_body)
+int object_body_open_cached(struct device *device, const struct object_key *key, const struct object_record *record,
+	struct object_body **ret_body)
 {
 	(void)key;
 	if (record->body_in_file)
@@ -249,8 +241,7 @@ static int read_from_page_cache(int fd, char *data, size_t bytes, uint64_t offse
 	return count < 0 && errno == EIO ? -EIO : -EAGAIN;
 }
 
-static int read_part(
-        struct object_body *body, bool cached, char *data, size_t bytes, uint64_t offset)
+static int read_part(struct object_body *body, bool cached, char *data, size_t bytes, uint64_t offset)
 {
 	if (cached)
 		return read_from_page_cache(body->fd, data, bytes, offset);
@@ -259,8 +250,7 @@ static int read_part(
 
 /* Whole blocks straight to the reader. Returns bytes that are good, or an error when the first
  * block is not. */
-static ssize_t read_blocks(
-        struct object_body *body, bool cached, uint64_t block, char *data, size_t bytes)
+static ssize_t read_blocks(struct object_body *body, bool cached, uint64_t block, char *data, size_t bytes)
 {
 	int result = read_part(body, cached, data, bytes, block * OBJECT_BLOCK_BYTES);
 	if (result < 0)
@@ -278,8 +268,7 @@ static ssize_t read_blocks(
 }
 
 /* Part of a block, by way of the bounce buffer. */
-static ssize_t read_in_block(
-        struct object_body *body, bool cached, uint64_t offset, char *data, size_t bytes)
+static ssize_t read_in_block(struct object_body *body, bool cached, uint64_t offset, char *data, size_t bytes)
 {
 	uint64_t block = offset / OBJECT_BLOCK_BYTES;
 	size_t skip = offset % OBJECT_BLOCK_BYTES;
@@ -307,17 +296,14 @@ static size_t whole_blocks(const struct object_body *body, uint64_t offset, size
 	return offset + bytes == body->size ? bytes : bytes - bytes % OBJECT_BLOCK_BYTES;
 }
 
-static ssize_t read_from_file(
-        struct object_body *body, bool cached, uint64_t offset, char *data, size_t bytes)
+static ssize_t read_from_file(struct object_body *body, bool cached, uint64_t offset, char *data, size_t bytes)
 {
 	size_t done = 0;
 	while (done < bytes) {
 		size_t whole = whole_blocks(body, offset + done, bytes - done);
 		ssize_t count =
-		        whole > 0 ? read_blocks(body, cached, (offset + done) / OBJECT_BLOCK_BYTES,
-		                            data + done, whole)
-		                  : read_in_block(
-		                            body, cached, offset + done, data + done, bytes - done);
+			whole > 0 ? read_blocks(body, cached, (offset + done) / OBJECT_BLOCK_BYTES, data + done, whole)
+				  : read_in_block(body, cached, offset + done, data + done, bytes - done);
 		/* What is good goes out; the error meets the next call, which begins with it. */
 		if (count < 0)
 			return done > 0 ? (ssize_t)done : count;
@@ -326,8 +312,7 @@ static ssize_t read_from_file(
 	return (ssize_t)done;
 }
 
-static ssize_t read_body(
-        struct object_body *body, bool cached, uint64_t offset, void *data, size_t bytes)
+static ssize_t read_body(struct object_body *body, bool cached, uint64_t offset, void *data, size_t bytes)
 {
 	if (offset >= body->size)
 		return 0;

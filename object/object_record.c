@@ -114,8 +114,7 @@ static void read_etag(struct cursor *cursor, char etag[40])
 	etag[text.length] = '\0';
 }
 
-static const struct object_header *read_headers(
-        struct cursor *cursor, struct arena *arena, size_t *ret_count)
+static const struct object_header *read_headers(struct cursor *cursor, struct arena *arena, size_t *ret_count)
 {
 	size_t count = cursor_u32(cursor);
 	if (cursor->failed || count > (size_t)(cursor->end - cursor->at) / TEXT_PAIR_BYTES_MIN) {
@@ -131,8 +130,7 @@ static const struct object_header *read_headers(
 	return headers;
 }
 
-static void read_data(struct cursor *cursor, struct arena *arena, unsigned char flags,
-        struct object_record *record)
+static void read_data(struct cursor *cursor, struct arena *arena, unsigned char flags, struct object_record *record)
 {
 	record->size = cursor_u64(cursor);
 	read_etag(cursor, record->etag);
@@ -171,8 +169,8 @@ int object_record_decode(struct slice bytes, struct arena *arena, struct object_
 	uint8_t version = cursor_u8(&cursor);
 	uint8_t kind = cursor_u8(&cursor);
 	uint8_t flags = cursor_u8(&cursor);
-	if (version != RECORD_VERSION || (kind != OBJECT_DATA && kind != OBJECT_TOMBSTONE) ||
-	        (flags & ~RECORD_FLAGS) || (kind == OBJECT_TOMBSTONE && flags))
+	if (version != RECORD_VERSION || (kind != OBJECT_DATA && kind != OBJECT_TOMBSTONE) || (flags & ~RECORD_FLAGS) ||
+		(kind == OBJECT_TOMBSTONE && flags))
 		return -EBADMSG;
 	record.kind = (enum object_kind)kind;
 	record.name = cursor_counted(&cursor);
@@ -203,8 +201,7 @@ static bool has_overlay(const struct object_record *record)
 
 struct timestamp object_record_time(const struct object_record *record)
 {
-	return timestamp_compare(record->meta_time, record->data_time) > 0 ? record->meta_time
-	                                                                   : record->data_time;
+	return timestamp_compare(record->meta_time, record->data_time) > 0 ? record->meta_time : record->data_time;
 }
 
 const char *object_record_type(const struct object_record *record, struct timestamp *ret_time)
@@ -219,10 +216,9 @@ uint64_t object_record_delete_at(const struct object_record *record)
 {
 	if (record->kind != OBJECT_DATA)
 		return 0;
-	const char *text = has_overlay(record) ? object_header_get(record->meta_headers,
-	                                                 record->meta_header_count, "X-Delete-At")
-	                                       : object_header_get(record->headers,
-	                                                 record->header_count, "X-Delete-At");
+	const char *text = has_overlay(record)
+				   ? object_header_get(record->meta_headers, record->meta_header_count, "X-Delete-At")
+				   : object_header_get(record->headers, record->header_count, "X-Delete-At");
 	return text ? strtoull(text, NULL, 10) : 0;
 }
 
@@ -237,15 +233,13 @@ bool object_record_expired(const struct object_record *record, struct timestamp 
 static bool belongs_to_data(const char *name)
 {
 	static const char sysmeta[] = "X-Object-Sysmeta-";
-	return strncasecmp(name, sysmeta, sizeof(sysmeta) - 1) == 0 ||
-	       strcasecmp(name, "X-Static-Large-Object") == 0;
+	return strncasecmp(name, sysmeta, sizeof(sysmeta) - 1) == 0 || strcasecmp(name, "X-Static-Large-Object") == 0;
 }
 
-static void merge_headers(
-        const struct object_record *record, struct arena *arena, struct object_view *view)
+static void merge_headers(const struct object_record *record, struct arena *arena, struct object_view *view)
 {
-	struct object_header *merged = arena_alloc(
-	        arena, (record->header_count + record->meta_header_count) * sizeof(*merged));
+	struct object_header *merged =
+		arena_alloc(arena, (record->header_count + record->meta_header_count) * sizeof(*merged));
 	size_t count = 0;
 	for (size_t i = 0; i < record->meta_header_count; i++)
 		if (!belongs_to_data(record->meta_headers[i].name))
@@ -257,13 +251,12 @@ static void merge_headers(
 	view->header_count = count;
 }
 
-void object_view(
-        const struct object_record *record, struct arena *arena, struct object_view *ret_view)
+void object_view(const struct object_record *record, struct arena *arena, struct object_view *ret_view)
 {
 	struct object_view view = {
-	        .timestamp = object_record_time(record),
-	        .headers = record->headers,
-	        .header_count = record->header_count,
+		.timestamp = object_record_time(record),
+		.headers = record->headers,
+		.header_count = record->header_count,
 	};
 	view.content_type = object_record_type(record, &view.content_type_time);
 	if (has_overlay(record))

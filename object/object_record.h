@@ -8,7 +8,7 @@
  *	XXH3-64 of all the above (8)
  *
  * Texts are a length(4) and bytes, lists a count(4) and pairs of texts, times raw(8) and offset(8),
- *integers big-endian.
+ * integers big-endian.
  */
 #ifndef OBJECT_OBJECT_RECORD_H
 #define OBJECT_OBJECT_RECORD_H

@@ -35,8 +35,7 @@ struct object_server *object_server_new(const struct object_server_options *opti
 	struct object_server *server = xcalloc(1, sizeof(*server));
 	server->options = *options;
 	server->board = update_board_new();
-	(void)snprintf(server->user_agent, sizeof(server->user_agent), "object-server %ld",
-		(long)getpid());
+	(void)snprintf(server->user_agent, sizeof(server->user_agent), "object-server %ld", (long)getpid());
 	return server;
 }
 
@@ -105,15 +104,14 @@ static struct slice full_name(struct arena *arena, const struct server_path *pat
 static int parse(struct object_request *r)
 {
 	int policy = 0;
-	if (server_request_parse(r->request, r->reply, r->server->options.constraints,
-		    SERVER_PATH_OBJECT, SERVER_PATH_OBJECT, &r->path))
+	if (server_request_parse(r->request, r->reply, r->server->options.constraints, SERVER_PATH_OBJECT,
+		    SERVER_PATH_OBJECT, &r->path))
 		return -1;
 	if (parse_policy(r, &policy))
 		return -1;
 	r->name = full_name(r->request->arena, &r->path);
 	r->key.policy = (uint16_t)policy;
-	hash_path(r->server->options.hash_path, r->path.account, r->path.container, r->path.object,
-		r->key.hash);
+	hash_path(r->server->options.hash_path, r->path.account, r->path.container, r->path.object, r->key.hash);
 	r->replication = object_request_is_true(r, "X-Backend-Replication");
 	/* GET and HEAD may do without */
 	bool reads = r->request->method == METHOD_GET || r->request->method == METHOD_HEAD;
@@ -152,14 +150,12 @@ static void (*verb_of(enum method method))(struct object_request *)
 void co_object_server_handle(void *context, struct request *request, struct reply *reply)
 {
 	struct object_server *server = context;
-	struct object_request r = {
-		.server = server, .arena = request->arena, .request = request, .reply = reply};
+	struct object_request r = {.server = server, .arena = request->arena, .request = request, .reply = reply};
 	take_transaction(request);
 	bool replicates = request->method == METHOD_REPLICATE || request->method == METHOD_SSYNC;
 	void (*verb)(struct object_request *) = verb_of(request->method);
 	if (request->method == METHOD_OPTIONS) {
-		server_reply_options(
-			reply, "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, SSYNC");
+		server_reply_options(reply, "DELETE, GET, HEAD, OPTIONS, POST, PUT, REPLICATE, SSYNC");
 	} else if (replicates && server->options.co_replicate) {
 		server->options.co_replicate(server->options.replicate_context, request, reply);
 	} else if (!verb) {

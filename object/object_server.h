@@ -27,20 +27,19 @@ struct object_server_options {
 	struct device_set *devices;
 	const struct hash_path_config *hash_path;
 	const struct constraints *constraints;
-	const char *const *allowed_headers;	/* NULL-terminated: stored beside metadata; Swift's
+	const char *const *allowed_headers;         /* NULL-terminated: stored beside metadata; Swift's
 						   option of that name */
-	const struct server_policies *policies; /* that this server knows; NULL: policy 0 alone */
-	uint64_t container_update_timeout_ms; /* how long a reply waits for the updates it caused */
+	const struct server_policies *policies;     /* that this server knows; NULL: policy 0 alone */
+	uint64_t container_update_timeout_ms;       /* how long a reply waits for the updates it caused */
 	struct backend_timeouts container_timeouts; /* conn_timeout and node_timeout of updates */
-	uint64_t upload_timeout_ms;		    /* max_upload_time: of a whole body */
-	size_t updates_max; /* being sent at once; more are left to the updater */
+	uint64_t upload_timeout_ms;                 /* max_upload_time: of a whole body */
+	size_t updates_max;                         /* being sent at once; more are left to the updater */
 	/*
 	 * Whether updates may go to that server: hosts come from headers, which may have been
 	 * forged. Others are left to the updater, which asks its ring alone. NULL: all are allowed.
 	 */
-	bool (*peer_allowed)(
-		void *argument, enum backend_service service, const char *ip, int port);
-	void *argument;			   /* of peer_allowed */
+	bool (*peer_allowed)(void *argument, enum backend_service service, const char *ip, int port);
+	void *argument;                    /* of peer_allowed */
 	co_handler_function *co_replicate; /* answers REPLICATE and SSYNC; NULL: 405 */
 	void *replicate_context;
 };

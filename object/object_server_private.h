@@ -16,7 +16,7 @@
 struct object_server {
 	struct object_server_options options;
 	struct update_board *board;
-	atomic_size_t updates;		  /* being sent */
+	atomic_size_t updates;            /* being sent */
 	atomic_uint_least64_t refused_ms; /* when a refused peer was last logged */
 	char user_agent[40];
 };
@@ -36,7 +36,7 @@ struct object_request {
 	struct slice name; /* "/account/container/object" */
 	struct object_key key;
 	struct timestamp timestamp; /* of the request */
-	bool replication;	    /* X-Backend-Replication */
+	bool replication;           /* X-Backend-Replication */
 	struct device_entry *entry; /* entered; NULL when not, or when a stream took it over */
 	struct device *device;
 	struct pool *pool; /* of the device */
@@ -64,13 +64,11 @@ void object_reply_device(struct object_request *request, int error, const char *
 void object_reply_time(struct object_request *request, int status, const struct timestamp *time);
 
 /* Sets the object aside and says so in the log. */
-void co_object_quarantine(
-	struct object_request *request, const struct object_record *record, const char *why);
+void co_object_quarantine(struct object_request *request, const struct object_record *record, const char *why);
 
 const char *object_request_header(const struct object_request *request, const char *name);
 bool object_request_is_true(const struct object_request *request, const char *name);
-void object_reply_timestamp(
-	struct object_request *request, const char *name, struct timestamp time);
+void object_reply_timestamp(struct object_request *request, const char *name, struct timestamp time);
 
 /* X-Delete-At of a list of headers in seconds; 0: none. */
 int64_t object_delete_at(const struct object_header *headers, size_t count);
@@ -95,8 +93,8 @@ enum object_header_kinds {
 
 /* Adds the fields of those kinds, names title-cased. A field of `from` replaces one that the list
  * had before. */
-void object_headers_collect(const struct object_request *request, const struct headers *from,
-	unsigned kinds, struct object_header_list *list);
+void object_headers_collect(const struct object_request *request, const struct headers *from, unsigned kinds,
+	struct object_header_list *list);
 void object_headers_put(struct object_header_list *list, const char *name, const char *value);
 /* Whether a stored header is shown to readers. */
 bool object_header_is_shown(const struct object_server *server, const char *name);
@@ -123,8 +121,8 @@ struct object_promises {
  * The row of the object's container, to the servers that X-Container-Host names. The caller fills
  * in the headers of the row. NULL when the request wants no update.
  */
-struct object_update *object_promise_row(struct object_request *request,
-	struct object_promises *promises, enum update_operation operation);
+struct object_update *object_promise_row(
+	struct object_request *request, struct object_promises *promises, enum update_operation operation);
 
 /*
  * A new entry in the expirer's queue, when the request names servers for it. `size` and `data_time`
@@ -133,17 +131,14 @@ struct object_update *object_promise_row(struct object_request *request,
  */
 struct object_update *object_promise_queue(
 	struct object_request *request, struct object_promises *promises, int64_t delete_at);
-void object_promise_queue_fill(
-	struct object_update *update, uint64_t size, struct timestamp data_time);
+void object_promise_queue_fill(struct object_update *update, uint64_t size, struct timestamp data_time);
 
 /* Overrides for the row: X-Backend-Container-Update-Override-* and the same as sysmeta. `footers`
  * may be NULL. */
-void object_update_override(
-	struct object_update *update, const struct headers *headers, const struct headers *footers);
+void object_update_override(struct object_update *update, const struct headers *headers, const struct headers *footers);
 
 /* The promises as values. Texts come from `arena`. */
-void object_promises_encode(
-	const struct object_promises *promises, struct arena *arena, struct object_todos *todos);
+void object_promises_encode(const struct object_promises *promises, struct arena *arena, struct object_todos *todos);
 
 /* A change of the object store with the promises that it makes. */
 struct object_change {
@@ -165,14 +160,14 @@ struct object_change {
 int co_object_change(struct object_change *change);
 
 /* After a successful commit: leaves the device, sends the promises and waits for a while. */
-void co_object_promises_keep(struct object_request *request, const struct object_promises *promises,
-	const struct object_todos *todos);
+void co_object_promises_keep(
+	struct object_request *request, const struct object_promises *promises, const struct object_todos *todos);
 
 /* ---- server_stream.c: the body of a reply ---- */
 
 struct object_segment {
 	struct slice text; /* sent as it is, when `bytes` is 0 */
-	uint64_t first;	   /* of the body */
+	uint64_t first;    /* of the body */
 	uint64_t bytes;
 };
 

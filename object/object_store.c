@@ -38,8 +38,7 @@ static struct slice todo_key(uint64_t number, char bytes[TODO_KEY_BYTES])
 /* ---- reading records ---- */
 
 /* Makes a record of what a get answered; frees the bytes. */
-static int decode_got(
-        int result, struct buf *bytes, struct arena *arena, struct object_record *ret_record)
+static int decode_got(int result, struct buf *bytes, struct arena *arena, struct object_record *ret_record)
 {
 	if (result == -ENOENT) {
 		*ret_record = (struct object_record){.kind = OBJECT_ABSENT};
@@ -51,8 +50,8 @@ static int decode_got(
 	return result;
 }
 
-int object_read(struct device *device, const struct object_key *key, struct arena *arena,
-        struct object_record *ret_record)
+int object_read(
+	struct device *device, const struct object_key *key, struct arena *arena, struct object_record *ret_record)
 {
 	char bytes[OBJECT_KEY_BYTES];
 	struct buf value = BUF_INIT;
@@ -60,20 +59,19 @@ int object_read(struct device *device, const struct object_key *key, struct aren
 	return decode_got(result, &value, arena, ret_record);
 }
 
-int object_read_cached(struct device *device, const struct object_key *key, struct arena *arena,
-        struct object_record *ret_record)
+int object_read_cached(
+	struct device *device, const struct object_key *key, struct arena *arena, struct object_record *ret_record)
 {
 	char bytes[OBJECT_KEY_BYTES];
 	struct buf value = BUF_INIT;
-	int result =
-	        device_get_cached(device, DEVICE_OBJECTS, object_record_key(key, bytes), &value);
+	int result = device_get_cached(device, DEVICE_OBJECTS, object_record_key(key, bytes), &value);
 	return decode_got(result, &value, arena, ret_record);
 }
 
 /* ---- changes: common parts ---- */
 
-static int txn_read(struct device_txn *txn, const struct object_key *key, struct arena *arena,
-        struct object_record *ret_record)
+static int txn_read(
+	struct device_txn *txn, const struct object_key *key, struct arena *arena, struct object_record *ret_record)
 {
 	char bytes[OBJECT_KEY_BYTES];
 	struct buf value = BUF_INIT;
@@ -83,8 +81,8 @@ static int txn_read(struct device_txn *txn, const struct object_key *key, struct
 
 /* For changes that put something new in the place of whatever was there: a damaged record counts as
  * none. */
-static int txn_read_or_forget(struct device_txn *txn, const struct object_key *key,
-        struct arena *arena, struct object_record *ret_record)
+static int txn_read_or_forget(
+	struct device_txn *txn, const struct object_key *key, struct arena *arena, struct object_record *ret_record)
 {
 	int result = txn_read(txn, key, arena, ret_record);
 	if (result != -EBADMSG)
@@ -93,8 +91,7 @@ static int txn_read_or_forget(struct device_txn *txn, const struct object_key *k
 	return 0;
 }
 
-static void txn_write(
-        struct device_txn *txn, const struct object_key *key, const struct object_record *record)
+static void txn_write(struct device_txn *txn, const struct object_key *key, const struct object_record *record)
 {
 	char bytes[OBJECT_KEY_BYTES];
 	struct buf value = BUF_INIT;
@@ -114,8 +111,7 @@ static void put_todos(struct device_txn *txn, struct object_todos *todos)
 }
 
 /* The body of a record that is being replaced. */
-static void drop_body(
-        struct device_txn *txn, const struct object_key *key, const struct object_record *record)
+static void drop_body(struct device_txn *txn, const struct object_key *key, const struct object_record *record)
 {
 	char bytes[OBJECT_NUMBER_KEY_BYTES];
 	if (record->kind != OBJECT_DATA)
@@ -143,8 +139,7 @@ static void keep_newer_overlay(const struct object_record *old, struct object_re
 
 /* A small body goes into the batch (an empty one is nothing at all), a file only needs its name on
  * the disk. */
-static void put_body(
-        struct device_txn *txn, struct object_writer *writer, struct object_record *record)
+static void put_body(struct device_txn *txn, struct object_writer *writer, struct object_record *record)
 {
 	char bytes[OBJECT_NUMBER_KEY_BYTES];
 	record->size = writer->size;
@@ -155,22 +150,20 @@ static void put_body(
 		txn_sync_incoming(txn);
 	} else if (writer->size > 0) {
 		record->body_number = txn_next_number(txn);
-		txn_put(txn, DEVICE_BODIES, object_body_key(record->body_number, bytes),
-		        buf_slice(&writer->bytes));
+		txn_put(txn, DEVICE_BODIES, object_body_key(record->body_number, bytes), buf_slice(&writer->bytes));
 	}
 	writer->applied = true;
 }
 
-static void put_over(
-        struct device_txn *txn, struct object_put *put, const struct object_record *old)
+static void put_over(struct device_txn *txn, struct object_put *put, const struct object_record *old)
 {
 	struct object_record record = {
-	        .kind = OBJECT_DATA,
-	        .name = put->name,
-	        .data_time = put->timestamp,
-	        .content_type = put->content_type,
-	        .headers = put->headers,
-	        .header_count = put->header_count,
+		.kind = OBJECT_DATA,
+		.name = put->name,
+		.data_time = put->timestamp,
+		.content_type = put->content_type,
+		.headers = put->headers,
+		.header_count = put->header_count,
 	};
 	size_t etag_length = strlen(put->etag);
 	assert(etag_length < sizeof(record.etag));
@@ -218,8 +211,7 @@ int object_put(struct device_txn *txn, void *put)
 static int check_post(struct object_post *post, const struct object_record *record)
 {
 	if (record->kind != OBJECT_DATA) {
-		post->existing =
-		        record->kind == OBJECT_TOMBSTONE ? record->data_time : TIMESTAMP_ZERO;
+		post->existing = record->kind == OBJECT_TOMBSTONE ? record->data_time : TIMESTAMP_ZERO;
 		return -ENOENT;
 	}
 	post->existing = object_record_time(record);
@@ -228,7 +220,7 @@ static int check_post(struct object_post *post, const struct object_record *reco
 	struct timestamp type_time;
 	(void)object_record_type(record, &type_time);
 	if (timestamp_compare(post->existing, post->timestamp) >= 0 &&
-	        timestamp_compare(type_time, post->type_time) >= 0)
+		timestamp_compare(type_time, post->type_time) >= 0)
 		return -EEXIST;
 	return 0;
 }
@@ -273,22 +265,19 @@ int object_post(struct device_txn *txn, void *argument)
 
 static int check_delete(const struct object_delete *delete, const struct object_record *previous)
 {
-	bool in_the_way = previous->kind != OBJECT_ABSENT &&
-	                  timestamp_compare(previous->data_time, delete->timestamp) >= 0;
+	bool in_the_way =
+		previous->kind != OBJECT_ABSENT && timestamp_compare(previous->data_time, delete->timestamp) >= 0;
 	if (delete->check_delete_at) {
 		if (previous->kind == OBJECT_ABSENT)
 			return -ENOENT;
 		if (in_the_way)
 			return -EEXIST;
 		uint64_t delete_at = object_record_delete_at(previous);
-		return delete->if_delete_at >= 0 && delete_at == (uint64_t) delete->if_delete_at
-		               ? 0
-		               : -ESTALE;
+		return delete->if_delete_at >= 0 && delete_at == (uint64_t) delete->if_delete_at ? 0 : -ESTALE;
 	}
 	/* An expired object is answered like a missing one, though nothing is written over a newer
 	 * time. */
-	if (in_the_way && previous->kind == OBJECT_DATA &&
-	        !object_record_expired(previous, delete->timestamp))
+	if (in_the_way && previous->kind == OBJECT_DATA && !object_record_expired(previous, delete->timestamp))
 		return -EEXIST;
 	return 0;
 }
@@ -309,9 +298,9 @@ int object_delete(struct device_txn *txn, void *argument)
 	if (timestamp_compare(previous->data_time, delete->timestamp) >= 0)
 		return 0;
 	struct object_record tombstone = {
-	        .kind = OBJECT_TOMBSTONE,
-	        .name = delete->name,
-	        .data_time = delete->timestamp,
+		.kind = OBJECT_TOMBSTONE,
+		.name = delete->name,
+		.data_time = delete->timestamp,
 	};
 	drop_body(txn, &delete->key, previous);
 	txn_write(txn, &delete->key, &tombstone);
@@ -350,17 +339,15 @@ static uint64_t todo_number(struct slice key)
 }
 
 int object_todo_walk(struct device *device, uint64_t from,
-        int (*visit)(uint64_t number, struct slice value, void *argument), void *argument)
+	int (*visit)(uint64_t number, struct slice value, void *argument), void *argument)
 {
 	char bytes[TODO_KEY_BYTES];
 	struct slice lower = todo_key(from, bytes);
-	struct device_iterator *iterator =
-	        device_iterator_new(device, DEVICE_TODO, lower, SLICE_LITERAL("V"));
+	struct device_iterator *iterator = device_iterator_new(device, DEVICE_TODO, lower, SLICE_LITERAL("V"));
 	int result = 0;
 	bool found = device_iterator_seek(iterator, lower);
 	while (found && result == 0) {
-		result = visit(todo_number(device_iterator_key(iterator)),
-		        device_iterator_value(iterator), argument);
+		result = visit(todo_number(device_iterator_key(iterator)), device_iterator_value(iterator), argument);
 		found = device_iterator_next(iterator);
 	}
 	if (result == 0)

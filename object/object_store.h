@@ -45,31 +45,31 @@ enum object_kind { OBJECT_ABSENT, OBJECT_DATA, OBJECT_TOMBSTONE };
 
 struct object_record {
 	enum object_kind kind;
-	struct slice name;            /* "/account/container/object" */
-	struct timestamp data_time;   /* of the .data, or of the tombstone */
+	struct slice name;          /* "/account/container/object" */
+	struct timestamp data_time; /* of the .data, or of the tombstone */
 	/* data only: */
-	uint64_t size;                /* bytes of the body */
-	char etag[40];                /* hex */
-	const char *content_type;     /* as PUT */
+	uint64_t size;                       /* bytes of the body */
+	char etag[40];                       /* hex */
+	const char *content_type;            /* as PUT */
 	const struct object_header *headers; /* as PUT, without Content-Type, Content-Length, ETag, X-Timestamp */
 	size_t header_count;
 	uint64_t body_number;
 	bool body_in_file;
-	uint64_t body_checksum;       /* XXH3 of a small body; of the checksum table of a file */
+	uint64_t body_checksum; /* XXH3 of a small body; of the checksum table of a file */
 	/* overlay by POST: */
-	struct timestamp meta_time;   /* zero: none */
+	struct timestamp meta_time; /* zero: none */
 	const struct object_header *meta_headers;
 	size_t meta_header_count;
-	struct timestamp type_time;   /* zero: none newer than the data */
+	struct timestamp type_time; /* zero: none newer than the data */
 	const char *meta_content_type;
 };
 
 /* Reads the record; ret->kind is OBJECT_ABSENT when nothing is known. 0; -EBADMSG (the record is damaged); -EIO.
  * The _cached form answers -EAGAIN rather than touch the disk. Texts live in the arena. */
-int object_read(struct device *device, const struct object_key *key, struct arena *arena,
-	struct object_record *ret_record);
-int object_read_cached(struct device *device, const struct object_key *key, struct arena *arena,
-	struct object_record *ret_record);
+int object_read(
+	struct device *device, const struct object_key *key, struct arena *arena, struct object_record *ret_record);
+int object_read_cached(
+	struct device *device, const struct object_key *key, struct arena *arena, struct object_record *ret_record);
 
 /* What a reader sees (object-disk-layout.md section 4): headers merged from .data and overlay, the effective content
  * type, and X-Timestamp = newest of data and meta. The list has no Content-Type, Content-Length, ETag, X-Timestamp. */
@@ -91,8 +91,8 @@ const char *object_header_get(const struct object_header *headers, size_t count,
 struct object_writer;
 
 /* size: what is expected, or -1 when unknown (chunked). Does not block. 0; -ENOSPC (reserve reached); -EIO. */
-int object_writer_new(struct device *device, const struct object_key *key, int64_t size,
-	struct object_writer **ret_writer);
+int object_writer_new(
+	struct device *device, const struct object_key *key, int64_t size, struct object_writer **ret_writer);
 /* True when the next append of `bytes` touches the disk (then call it from a pool thread). */
 bool object_writer_blocks(const struct object_writer *writer, size_t bytes);
 /* 0; -ENOSPC; -EIO. An error sticks. */
@@ -117,15 +117,15 @@ struct object_put {
 	struct object_key key;
 	struct slice name;
 	struct timestamp timestamp;
-	struct object_writer *writer;  /* finished */
-	const char *etag;              /* hex */
+	struct object_writer *writer; /* finished */
+	const char *etag;             /* hex */
 	const char *content_type;
 	const struct object_header *headers;
 	size_t header_count;
 	struct object_todos todos;
 	/* results */
-	struct timestamp existing;     /* with -EEXIST: time of the data or tombstone in the way */
-	uint64_t ret_old_delete_at;    /* X-Delete-At of the version that this one replaced, 0 = none */
+	struct timestamp existing;  /* with -EEXIST: time of the data or tombstone in the way */
+	uint64_t ret_old_delete_at; /* X-Delete-At of the version that this one replaced, 0 = none */
 };
 /* device_change_fn's. object_put: -EEXIST when data or tombstone time >= timestamp (Swift's 409);
  * -EBADMSG when another name is stored under the hash (Swift's 403). A damaged record counts as none. */
@@ -134,18 +134,18 @@ int object_put(struct device_txn *txn, void *put);
 struct object_post {
 	struct object_key key;
 	struct timestamp timestamp;
-	struct timestamp type_time;    /* zero when the request names no content type */
+	struct timestamp type_time; /* zero when the request names no content type */
 	const char *content_type;
 	const struct object_header *headers;
 	size_t header_count;
 	/* Builds the to-do values from the record as it will be: called before the commit, in the committer's thread. */
 	void (*make_todos)(const struct object_record *record, struct object_todos *todos, void *argument);
 	void *argument;
-	struct arena *arena;           /* for results; nobody else uses it meanwhile */
+	struct arena *arena; /* for results; nobody else uses it meanwhile */
 	struct object_todos todos;
 	/* results */
-	struct object_record record;   /* as stored */
-	struct timestamp existing;     /* with -EEXIST */
+	struct object_record record; /* as stored */
+	struct timestamp existing;   /* with -EEXIST */
 	uint64_t ret_old_delete_at;
 };
 /* -ENOENT: absent, deleted (existing = tombstone time) or expired at `timestamp`; -EEXIST: neither newer; -EBADMSG: the
@@ -156,9 +156,9 @@ struct object_delete {
 	struct object_key key;
 	struct slice name;
 	struct timestamp timestamp;
-	bool check_delete_at;          /* X-If-Delete-At given */
-	int64_t if_delete_at;          /* seconds */
-	struct object_todos todos;     /* committed whenever a tombstone is written */
+	bool check_delete_at;      /* X-If-Delete-At given */
+	int64_t if_delete_at;      /* seconds */
+	struct object_todos todos; /* committed whenever a tombstone is written */
 	struct arena *arena;
 	/* results */
 	struct object_record previous; /* what was there */

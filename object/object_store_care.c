@@ -18,15 +18,13 @@
 /* ---- recovery ---- */
 
 /* 1 when the record names this file, 0 when not, or a negative error when nobody can say. */
-static int is_referred_to(
-	struct device *device, const struct object_footer *footer, uint64_t number)
+static int is_referred_to(struct device *device, const struct object_footer *footer, uint64_t number)
 {
 	struct arena *arena = arena_new();
 	struct object_record record;
 	int result = object_read(device, &footer->key, arena, &record);
 	if (result == 0)
-		result = record.kind == OBJECT_DATA && record.body_in_file &&
-			 record.body_number == number;
+		result = record.kind == OBJECT_DATA && record.body_in_file && record.body_number == number;
 	arena_free(arena);
 	return result;
 }
@@ -51,8 +49,8 @@ static int sweep_file(struct device *device, uint64_t number, void *unused)
 	struct object_footer footer = {0};
 	int owned = find_owner(device, number, &footer);
 	if (owned < 0) {
-		log_warning("device %s: incoming/%016" PRIx64 " is left alone: %s",
-			device_name(device), number, strerror(-owned));
+		log_warning("device %s: incoming/%016" PRIx64 " is left alone: %s", device_name(device), number,
+			strerror(-owned));
 		return 0;
 	}
 	if (owned)
@@ -76,7 +74,7 @@ struct quarantine {
 	const struct object_record *record; /* NULL: the record's own bytes are the damage */
 	struct arena *arena;
 	char folder[QUARANTINE_PATH_BYTES]; /* relative to the device */
-	bool gone; /* another version is there meanwhile, or none: nothing to do */
+	bool gone;                          /* another version is there meanwhile, or none: nothing to do */
 };
 
 static bool same_version(const struct object_record *a, const struct object_record *b)
@@ -113,8 +111,7 @@ static int make_folder(struct quarantine *quarantine)
 	return result;
 }
 
-static void path_in_folder(
-	const struct quarantine *quarantine, const char *name, char path[QUARANTINE_PATH_BYTES + 8])
+static void path_in_folder(const struct quarantine *quarantine, const char *name, char path[QUARANTINE_PATH_BYTES + 8])
 {
 	snprintf(path, QUARANTINE_PATH_BYTES + 8, "%s/%s", quarantine->folder, name);
 }
@@ -123,8 +120,7 @@ static int save(const struct quarantine *quarantine, const char *name, struct sl
 {
 	char path[QUARANTINE_PATH_BYTES + 8];
 	path_in_folder(quarantine, name, path);
-	int fd = openat(device_directory(quarantine->device), path,
-		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(device_directory(quarantine->device), path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	ssize_t written = bytes.length > 0 ? write(fd, bytes.data, bytes.length) : 0;
@@ -146,14 +142,12 @@ static int save_body(const struct quarantine *quarantine)
 	if (record->body_in_file) {
 		char path[QUARANTINE_PATH_BYTES + 8];
 		path_in_folder(quarantine, "body", path);
-		int result = device_file_link(
-			quarantine->device, record->body_number, quarantine->key->hash, path);
+		int result = device_file_link(quarantine->device, record->body_number, quarantine->key->hash, path);
 		return result == -ENOENT ? 0 : result;
 	}
 	char key[OBJECT_NUMBER_KEY_BYTES];
 	struct buf body = BUF_INIT;
-	int result = device_get(quarantine->device, DEVICE_BODIES,
-		object_body_key(record->body_number, key), &body);
+	int result = device_get(quarantine->device, DEVICE_BODIES, object_body_key(record->body_number, key), &body);
 	result = result == 0 ? save(quarantine, "body", buf_slice(&body)) : 0;
 	buf_release(&body);
 	return result;
@@ -161,8 +155,7 @@ static int save_body(const struct quarantine *quarantine)
 
 static int sync_folder(const struct quarantine *quarantine, const char *path)
 {
-	int fd = openat(
-		device_directory(quarantine->device), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(device_directory(quarantine->device), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	int result = fsync(fd) < 0 ? -errno : 0;
@@ -189,8 +182,7 @@ static int remove_record(struct device_txn *txn, void *argument)
 	struct slice key = object_record_key(quarantine->key, key_bytes);
 	struct buf bytes = BUF_INIT;
 	int result = txn_get(txn, DEVICE_OBJECTS, key, &bytes);
-	quarantine->gone =
-		result == -ENOENT || (result == 0 && !still_there(quarantine, buf_slice(&bytes)));
+	quarantine->gone = result == -ENOENT || (result == 0 && !still_there(quarantine, buf_slice(&bytes)));
 	buf_release(&bytes);
 	if (quarantine->gone)
 		return 0;
@@ -227,8 +219,7 @@ static int set_aside(struct quarantine *quarantine, struct slice record_bytes)
 	return result;
 }
 
-int object_quarantine(
-	struct device *device, const struct object_key *key, const struct object_record *record)
+int object_quarantine(struct device *device, const struct object_key *key, const struct object_record *record)
 {
 	char key_bytes[OBJECT_KEY_BYTES];
 	struct buf bytes = BUF_INIT;

@@ -1,6 +1,6 @@
 /*
  * What the files of the object store share: keys, the writer's fields, and the layout of a body
- *file.
+ * file.
  *
  * A body file is the body, then its trailer:
  *

@@ -16,8 +16,8 @@
  * to do. */
 enum { WRITEBACK_BYTES = 8 << 20 };
 
-int object_writer_new(struct device *device, const struct object_key *key, int64_t size,
-        struct object_writer **ret_writer)
+int object_writer_new(
+	struct device *device, const struct object_key *key, int64_t size, struct object_writer **ret_writer)
 {
 	assert(size >= -1);
 	int result = device_check_room(device, size > 0 ? (uint64_t)size : 0);
@@ -54,8 +54,8 @@ static int disk_error(struct object_writer *writer, int error, const char *verb)
 	if (error == ENOSPC || error == EDQUOT || error == EFBIG)
 		return -ENOSPC;
 	if ((error == EIO || error == EROFS) && device_fail(writer->device))
-		log_error("device %s failed: cannot %s a body file: %s",
-		        device_name(writer->device), verb, strerror(error));
+		log_error("device %s failed: cannot %s a body file: %s", device_name(writer->device), verb,
+			strerror(error));
 	return -EIO;
 }
 
@@ -68,19 +68,16 @@ static int take_room(struct object_writer *writer)
 {
 	if (writer->expected < 0)
 		return 0;
-	uint64_t bytes =
-	        (uint64_t)writer->expected + object_trailer_bytes((uint64_t)writer->expected);
+	uint64_t bytes = (uint64_t)writer->expected + object_trailer_bytes((uint64_t)writer->expected);
 	int result = device_check_room(writer->device, bytes);
 	if (result < 0)
 		return result == -EROFS ? -EIO : result;
-	if (fallocate(writer->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 ||
-	        errno == EOPNOTSUPP || errno == EINTR)
+	if (fallocate(writer->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes) == 0 || errno == EOPNOTSUPP || errno == EINTR)
 		return 0;
 	return disk_error(writer, errno, "allocate");
 }
 
-static int write_fully(
-        struct object_writer *writer, const void *data, size_t bytes, uint64_t offset)
+static int write_fully(struct object_writer *writer, const void *data, size_t bytes, uint64_t offset)
 {
 	const char *at = data;
 	while (bytes > 0) {
@@ -103,8 +100,7 @@ static void end_block(struct object_writer *writer)
 }
 
 /* `offset` is where the data goes: blocks end at multiples of their size. */
-static void sum_blocks(
-        struct object_writer *writer, const char *data, size_t bytes, uint64_t offset)
+static void sum_blocks(struct object_writer *writer, const char *data, size_t bytes, uint64_t offset)
 {
 	while (bytes > 0) {
 		size_t part = OBJECT_BLOCK_BYTES - offset % OBJECT_BLOCK_BYTES;
@@ -128,8 +124,7 @@ static int start_writeback(struct object_writer *writer)
 	if (sync_file_range(writer->fd, (off_t)start, (off_t)length, SYNC_FILE_RANGE_WRITE) < 0)
 		return disk_error(writer, errno, "sync");
 	if (start > 0 && sync_file_range(writer->fd, 0, (off_t)start,
-	                         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-	                                 SYNC_FILE_RANGE_WAIT_AFTER) < 0)
+				 SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) < 0)
 		return disk_error(writer, errno, "sync");
 	writer->started_bytes = writer->size;
 	/* A body of unknown size meets the reserve here. */

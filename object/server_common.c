@@ -7,8 +7,7 @@
 
 int object_request_enter(struct object_request *r, bool needs_space)
 {
-	int error = server_request_enter(
-		r->server->options.devices, &r->path, needs_space, r->reply, &r->entry);
+	int error = server_request_enter(r->server->options.devices, &r->path, needs_space, r->reply, &r->entry);
 	if (error)
 		return error;
 	r->device = device_entry_device(r->entry);
@@ -55,8 +54,7 @@ void object_reply_time(struct object_request *r, int status, const struct timest
 void object_device_fail(struct object_request *r, const char *doing)
 {
 	if (device_fail(r->device))
-		log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "device %s failed: %s",
-			r->path.device, doing);
+		log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "device %s failed: %s", r->path.device, doing);
 }
 
 void object_reply_device(struct object_request *r, int error, const char *doing)
@@ -96,16 +94,14 @@ static void quarantine(void *argument)
 	job->result = object_quarantine(job->request->device, &job->request->key, job->record);
 }
 
-void co_object_quarantine(
-	struct object_request *r, const struct object_record *record, const char *why)
+void co_object_quarantine(struct object_request *r, const struct object_record *record, const char *why)
 {
 	struct quarantine_job job = {r, record, 0};
 	co_offload(r->pool, quarantine, &job);
 	char hash[HASH_PATH_HEX_BYTES];
 	hash_hex(r->key.hash, hash);
-	log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "quarantined %s on %s: %s%s%s", hash,
-		r->path.device, why, job.result ? "; this failed: " : "",
-		job.result ? strerror(-job.result) : "");
+	log_write(LOG_LEVEL_ERROR, r->request->transaction_id, "quarantined %s on %s: %s%s%s", hash, r->path.device,
+		why, job.result ? "; this failed: " : "", job.result ? strerror(-job.result) : "");
 }
 
 int co_object_request_record(struct object_request *r, struct object_record *ret_record)

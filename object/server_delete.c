@@ -18,8 +18,7 @@ static int check_condition(struct delete *delete)
 	if (!text)
 		return 0;
 	if (timestamp_parse(slice_from(text), &time)) {
-		reply_text(r->reply, 400, "text/html; charset=UTF-8",
-			"Bad X-If-Delete-At header value");
+		reply_text(r->reply, 400, "text/html; charset=UTF-8", "Bad X-If-Delete-At header value");
 		return -1;
 	}
 	delete->store.check_delete_at = true;
@@ -72,8 +71,7 @@ static void reply_previous(struct delete *delete, int status, const struct objec
 		reply_status(r->reply, status);
 	object_reply_timestamp(r, "X-Backend-Timestamp", time);
 	const char *type = view ? view->content_type : "";
-	headers_set(
-		&r->reply->headers, "X-Backend-Content-Type", arena_strdup(r->reply->arena, type));
+	headers_set(&r->reply->headers, "X-Backend-Content-Type", arena_strdup(r->reply->arena, type));
 }
 
 static void reply_conditional(struct delete *delete, int error)
@@ -84,8 +82,7 @@ static void reply_conditional(struct delete *delete, int error)
 	else if (error == -EEXIST)
 		object_reply_time(r, 409, NULL);
 	else
-		reply_text(r->reply, 412, "text/html; charset=UTF-8",
-			"X-If-Delete-At and X-Delete-At do not match");
+		reply_text(r->reply, 412, "text/html; charset=UTF-8", "X-If-Delete-At and X-Delete-At do not match");
 }
 
 static void make_reply(struct delete *delete, int error)

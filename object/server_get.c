@@ -78,19 +78,16 @@ static int condition(const struct get *get)
 {
 	const struct object_request *r = get->request;
 	const char *etag = first_value(get, object_request_header(r, "X-Backend-Etag-Is-At"));
-	return conditional_evaluate(object_request_header(r, "If-Match"),
-		object_request_header(r, "If-None-Match"),
-		object_request_header(r, "If-Modified-Since"),
-		object_request_header(r, "If-Unmodified-Since"), etag ? etag : get->record.etag,
-		timestamp_ceil_seconds(get->view.timestamp));
+	return conditional_evaluate(object_request_header(r, "If-Match"), object_request_header(r, "If-None-Match"),
+		object_request_header(r, "If-Modified-Since"), object_request_header(r, "If-Unmodified-Since"),
+		etag ? etag : get->record.etag, timestamp_ceil_seconds(get->view.timestamp));
 }
 
 /* Nothing to be seen: deleted, expired, or never there (`time` NULL). */
 static void reply_missing(struct object_request *r, const struct timestamp *time)
 {
 	object_reply_time(r, 404, time);
-	if (conditional_evaluate(
-		    object_request_header(r, "If-Match"), NULL, NULL, NULL, NULL, -1) == 412)
+	if (conditional_evaluate(object_request_header(r, "If-Match"), NULL, NULL, NULL, NULL, -1) == 412)
 		reply_empty(r->reply, 412);
 }
 
@@ -133,14 +130,12 @@ static void plan_parts(struct get *get, struct plan *plan)
 			arena_printf(arena,
 				"%s--%s\r\nContent-Type: %s\r\nContent-Range: bytes "
 				"%llu-%llu/%llu\r\n\r\n",
-				i ? "\r\n" : "", boundary, get->view.content_type,
-				(unsigned long long)range->first, (unsigned long long)range->last,
-				(unsigned long long)get->record.size));
+				i ? "\r\n" : "", boundary, get->view.content_type, (unsigned long long)range->first,
+				(unsigned long long)range->last, (unsigned long long)get->record.size));
 		plan_range(plan, range->first, range->last - range->first + 1);
 	}
 	plan_text(plan, arena_printf(arena, "\r\n--%s--", boundary));
-	headers_set_format(&get->request->reply->headers, "Content-Type",
-		"multipart/byteranges;boundary=%s", boundary);
+	headers_set_format(&get->request->reply->headers, "Content-Type", "multipart/byteranges;boundary=%s", boundary);
 }
 
 static struct plan make_plan(struct get *get)
@@ -151,8 +146,7 @@ static struct plan make_plan(struct get *get)
 	if (get->range_count > 1)
 		plan_parts(get, &plan);
 	else if (get->range_count == 1)
-		plan_range(&plan, get->ranges[0].first,
-			get->ranges[0].last - get->ranges[0].first + 1);
+		plan_range(&plan, get->ranges[0].first, get->ranges[0].last - get->ranges[0].first + 1);
 	else if (get->record.size > 0)
 		plan_range(&plan, 0, get->record.size);
 	return plan;
@@ -167,8 +161,8 @@ static enum range_result find_ranges(struct get *get)
 	get->range_count = 0;
 	if (first_value(get, ignore))
 		return RANGE_NONE;
-	enum range_result result = range_evaluate(object_request_header(r, "Range"),
-		get->record.size, get->ranges, &get->range_count);
+	enum range_result result =
+		range_evaluate(object_request_header(r, "Range"), get->record.size, get->ranges, &get->range_count);
 	if (result != RANGE_OK)
 		get->range_count = 0;
 	return result;
@@ -179,8 +173,7 @@ static void reply_unsatisfiable(struct get *get)
 	struct reply *reply = get->request->reply;
 	reply_status(reply, 416);
 	set_headers(get);
-	headers_set_format(&reply->headers, "Content-Range", "bytes */%llu",
-		(unsigned long long)get->record.size);
+	headers_set_format(&reply->headers, "Content-Range", "bytes */%llu", (unsigned long long)get->record.size);
 }
 
 /* 0: the reply streams the body; or why it cannot be had (co_object_stream_new). */
@@ -190,15 +183,13 @@ static int co_reply_body(struct get *get)
 	struct plan plan = make_plan(get);
 	struct body *body = NULL;
 	if (plan.count > 0) {
-		int error = co_object_stream_new(
-			get->request, &get->record, plan.segments, plan.count, &body);
+		int error = co_object_stream_new(get->request, &get->record, plan.segments, plan.count, &body);
 		if (error)
 			return error;
 	}
 	if (get->range_count == 1)
 		headers_set_format(&reply->headers, "Content-Range", "bytes %llu-%llu/%llu",
-			(unsigned long long)get->ranges[0].first,
-			(unsigned long long)get->ranges[0].last,
+			(unsigned long long)get->ranges[0].first, (unsigned long long)get->ranges[0].last,
 			(unsigned long long)get->record.size);
 	reply->status = get->range_count ? 206 : 200;
 	reply->body = body;
@@ -223,8 +214,7 @@ static int co_reply_object(struct get *get)
 		return 0;
 	if (r->request->method == METHOD_GET)
 		return co_reply_body(get);
-	headers_set_format(
-		&r->reply->headers, "Content-Length", "%llu", (unsigned long long)get->record.size);
+	headers_set_format(&r->reply->headers, "Content-Length", "%llu", (unsigned long long)get->record.size);
 	return 0;
 }
 

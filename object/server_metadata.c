@@ -15,8 +15,7 @@ bool object_header_is_sysmeta(const char *name)
 
 static bool is_meta(const char *name)
 {
-	return names_member(name, "X-Object-Meta-") ||
-	       names_member(name, "X-Object-Transient-Sysmeta-");
+	return names_member(name, "X-Object-Meta-") || names_member(name, "X-Object-Transient-Sysmeta-");
 }
 
 static bool is_allowed(const struct object_server *server, const char *name)
@@ -79,8 +78,7 @@ void object_headers_put(struct object_header_list *list, const char *name, const
 }
 
 /* Fields of one name count as one, joined by commas, as WSGI has them. */
-static const char *joined_value(
-	const struct headers *headers, const struct header *header, struct arena *arena)
+static const char *joined_value(const struct headers *headers, const struct header *header, struct arena *arena)
 {
 	const char *value = NULL;
 	if (headers_occurrences(headers, header->name) == 1)
@@ -94,8 +92,8 @@ static const char *joined_value(
 	return value;
 }
 
-void object_headers_collect(const struct object_request *r, const struct headers *from,
-	unsigned kinds, struct object_header_list *list)
+void object_headers_collect(
+	const struct object_request *r, const struct headers *from, unsigned kinds, struct object_header_list *list)
 {
 	const char *replicated = NULL;
 	if (kinds & OBJECT_REPLICATED)
@@ -104,10 +102,8 @@ void object_headers_collect(const struct object_request *r, const struct headers
 		const char *name = from->items[i].name;
 		if (((kinds & OBJECT_META) && is_meta(name)) ||
 			((kinds & OBJECT_SYSMETA) && object_header_is_sysmeta(name)) ||
-			((kinds & OBJECT_ALLOWED) && is_allowed(r->server, name)) ||
-			words_contain(replicated, name))
-			object_headers_put(
-				list, name, joined_value(from, &from->items[i], list->arena));
+			((kinds & OBJECT_ALLOWED) && is_allowed(r->server, name)) || words_contain(replicated, name))
+			object_headers_put(list, name, joined_value(from, &from->items[i], list->arena));
 	}
 }
 
@@ -118,8 +114,7 @@ int object_request_check_metadata(struct object_request *r)
 	for (size_t i = 0; i < headers->count; i++)
 		pairs[i] = (struct header_pair){headers->items[i].name, headers->items[i].value};
 	char error[CONSTRAINTS_ERROR_BYTES];
-	if (!constraints_check_metadata(
-		    r->server->options.constraints, "object", pairs, headers->count, error))
+	if (!constraints_check_metadata(r->server->options.constraints, "object", pairs, headers->count, error))
 		return 0;
 	reply_text(r->reply, 400, "text/plain", arena_strdup(r->reply->arena, error));
 	return -1;

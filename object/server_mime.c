@@ -14,7 +14,7 @@ struct mime_parts {
 	const char *delimiter; /* "\r\n--boundary"; CR stands only at its front */
 	size_t delimiter_length;
 	struct chunk piece; /* of the source, what is left of it */
-	size_t matched;	    /* bytes of the delimiter at the end of what was read, held back */
+	size_t matched;     /* bytes of the delimiter at the end of what was read, held back */
 	bool source_ended;
 	bool part_ended;
 	bool first;

@@ -1,15 +1,15 @@
 /*
  * A PUT whose body is a MIME document in parts: the object, then its metadata (and later a commit),
- *separated by
+ * separated by
  * "--boundary" lines. The sender uses it where it knows the metadata, such as an ETag, only after
- *the body.
+ * the body.
  *
  *	parts = mime_parts_new(arena, request->body, boundary);
  *	while (co_mime_parts_next(parts, &headers) == 0)
  *		… pull mime_parts_body(parts) to its end …
  *
  * Nothing is buffered: pieces of a part are views of the pieces of the source, cut where the
- *delimiter is.
+ * delimiter is.
  */
 #ifndef OBJECT_SERVER_MIME_H
 #define OBJECT_SERVER_MIME_H

@@ -31,9 +31,8 @@ static int check_delete_at(struct post *post)
 	if (number_parse_integer(slice_from(text), &post->delete_at))
 		return refuse(post, "Non-integer X-Delete-At");
 	uint64_t now = r->timestamp.raw;
-	bool past = post->delete_at < 0 ||
-		    ((uint64_t)post->delete_at < TIMESTAMP_RAW_MAX / TIMESTAMP_RAW_PER_SECOND &&
-			    (uint64_t)post->delete_at * TIMESTAMP_RAW_PER_SECOND < now);
+	bool past = post->delete_at < 0 || ((uint64_t)post->delete_at < TIMESTAMP_RAW_MAX / TIMESTAMP_RAW_PER_SECOND &&
+						   (uint64_t)post->delete_at * TIMESTAMP_RAW_PER_SECOND < now);
 	return past && post->delete_at ? refuse(post, "X-Delete-At in past") : 0;
 }
 
@@ -73,8 +72,7 @@ static const char *row_content_type(
 	return arena_printf(arena, "%s;swift_bytes=%.*s", view->content_type, SLICE_PRINT(bytes));
 }
 
-static void fill_row(struct object_update *row, const struct object_record *record,
-	const struct object_view *view)
+static void fill_row(struct object_update *row, const struct object_record *record, const struct object_view *view)
 {
 	struct headers *headers = &row->headers;
 	struct headers stored;
@@ -95,8 +93,7 @@ static void fill_row(struct object_update *row, const struct object_record *reco
 }
 
 /* In the committer's thread: nothing but the request's own arena is touched. */
-static void make_todos(
-	const struct object_record *record, struct object_todos *todos, void *argument)
+static void make_todos(const struct object_record *record, struct object_todos *todos, void *argument)
 {
 	struct post *post = argument;
 	struct object_view view;
@@ -169,8 +166,7 @@ static void reply_accepted(struct object_request *r, const struct object_record 
 	struct headers *headers = &r->reply->headers;
 	object_view(record, r->arena, &view);
 	reply_status(r->reply, 202);
-	headers_set(
-		headers, "X-Backend-Content-Type", arena_strdup(headers->arena, view.content_type));
+	headers_set(headers, "X-Backend-Content-Type", arena_strdup(headers->arena, view.content_type));
 	for (size_t i = 0; i < view.header_count; i++)
 		if (object_header_is_sysmeta(view.headers[i].name))
 			headers_add(headers, arena_strdup(headers->arena, view.headers[i].name),
@@ -185,8 +181,8 @@ static void co_post(struct post *post)
 	if (object_request_enter(r, true) || co_check_existing(r))
 		return;
 	post->headers.arena = r->arena;
-	object_headers_collect(r, &r->request->headers,
-		OBJECT_META | OBJECT_ALLOWED | OBJECT_REPLICATED, &post->headers);
+	object_headers_collect(
+		r, &r->request->headers, OBJECT_META | OBJECT_ALLOWED | OBJECT_REPLICATED, &post->headers);
 	post->row = object_promise_row(r, &post->promises, UPDATE_PUT);
 	post->queue = object_promise_queue(r, &post->promises, post->delete_at);
 	if (co_commit(post))

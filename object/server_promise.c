@@ -19,7 +19,7 @@
 
 enum {
 	QUEUE_DIVISOR_SECONDS = 86400, /* expiring_objects_container_divisor */
-	QUEUE_CONTAINERS = 100,	       /* task containers for each divisor */
+	QUEUE_CONTAINERS = 100,        /* task containers for each divisor */
 	REFUSED_LOG_INTERVAL_MS = 60000,
 };
 
@@ -33,8 +33,8 @@ static const char *time_text(struct arena *arena, struct timestamp time)
 }
 
 /* Headers that every update has. `arena` may be another than the request's. */
-static void update_start(const struct object_request *r, struct arena *arena,
-	enum update_operation operation, struct object_update *update)
+static void update_start(const struct object_request *r, struct arena *arena, enum update_operation operation,
+	struct object_update *update)
 {
 	object_update_init(update, arena);
 	update->operation = operation;
@@ -80,8 +80,7 @@ static bool parse_host(struct arena *arena, const char *host, struct update_targ
 {
 	const char *colon = strrchr(host, ':');
 	int64_t port;
-	if (!colon || number_parse_integer(slice_from(colon + 1), &port) || port < 1 ||
-		port > 65535)
+	if (!colon || number_parse_integer(slice_from(colon + 1), &port) || port < 1 || port > 65535)
 		return false;
 	struct slice ip = slice_of(host, (size_t)(colon - host));
 	if (ip.length > 2 && ip.data[0] == '[' && ip.data[ip.length - 1] == ']')
@@ -108,15 +107,15 @@ static void log_refused(const struct object_request *r, const struct update_targ
 static bool is_allowed(const struct object_request *r, const struct update_target *target)
 {
 	const struct object_server_options *options = &r->server->options;
-	if (!options->peer_allowed || options->peer_allowed(options->argument, BACKEND_CONTAINER,
-					      target->ip, target->port))
+	if (!options->peer_allowed ||
+		options->peer_allowed(options->argument, BACKEND_CONTAINER, target->ip, target->port))
 		return true;
 	log_refused(r, target);
 	return false;
 }
 
-static void promise_targets(struct object_request *r, struct object_promise *promise,
-	const char *hosts, const char *devices, const char *partition)
+static void promise_targets(struct object_request *r, struct object_promise *promise, const char *hosts,
+	const char *devices, const char *partition)
 {
 	while (*hosts || *devices) {
 		struct update_target target = {.partition = partition};
@@ -182,8 +181,7 @@ struct object_update *object_promise_row(
 	return update;
 }
 
-static void override_from(
-	struct object_update *update, const struct headers *headers, const char *prefix)
+static void override_from(struct object_update *update, const struct headers *headers, const char *prefix)
 {
 	for (size_t i = 0; headers && i < headers->count; i++) {
 		const char *name = headers->items[i].name;
@@ -191,17 +189,15 @@ static void override_from(
 			continue;
 		char *title = arena_printf(update->arena, "X-%s", name + strlen(prefix));
 		header_title_case(title);
-		headers_set(&update->headers, title,
-			arena_strdup(update->arena, headers->items[i].value));
+		headers_set(&update->headers, title, arena_strdup(update->arena, headers->items[i].value));
 	}
 }
 
-void object_update_override(
-	struct object_update *update, const struct headers *headers, const struct headers *footers)
+void object_update_override(struct object_update *update, const struct headers *headers, const struct headers *footers)
 {
 	/* Later ones win: Swift's _check_container_override. */
-	static const char *const prefixes[] = {"X-Backend-Container-Update-Override-",
-		"X-Object-Sysmeta-Container-Update-Override-"};
+	static const char *const prefixes[] = {
+		"X-Backend-Container-Update-Override-", "X-Object-Sysmeta-Container-Update-Override-"};
 	for (size_t i = 0; i < 2; i++) {
 		override_from(update, headers, prefixes[i]);
 		override_from(update, footers, prefixes[i]);
@@ -211,15 +207,13 @@ void object_update_override(
 /* ---- the expirer's queue ---- */
 
 /* Names account, container and object of the entry for an object that expires at `delete_at`. */
-static void queue_entry_name(
-	const struct object_request *r, int64_t delete_at, struct object_update *update)
+static void queue_entry_name(const struct object_request *r, int64_t delete_at, struct object_update *update)
 {
 	unsigned remainder = 0;
 	for (size_t i = 0; i < HASH_PATH_BYTES; i++)
 		remainder = (remainder * 256 + r->key.hash[i]) % QUEUE_CONTAINERS;
 	char text[DELETE_AT_TEXT_BYTES];
-	delete_at_format(
-		delete_at / QUEUE_DIVISOR_SECONDS * QUEUE_DIVISOR_SECONDS - remainder, text);
+	delete_at_format(delete_at / QUEUE_DIVISOR_SECONDS * QUEUE_DIVISOR_SECONDS - remainder, text);
 	update->policy = 0;
 	update->account = QUEUE_ACCOUNT;
 	update->container = slice_from(arena_strdup(update->arena, text));
@@ -255,21 +249,18 @@ struct object_update *object_promise_queue(
 	return update;
 }
 
-void object_promise_queue_fill(
-	struct object_update *update, uint64_t size, struct timestamp data_time)
+void object_promise_queue_fill(struct object_update *update, uint64_t size, struct timestamp data_time)
 {
 	struct headers *headers = &update->headers;
 	headers_set(headers, "X-Size", "0");
 	headers_set(headers, "X-Etag", MD5_OF_NOTHING);
-	headers_set_format(headers, "X-Content-Type", "text/plain;swift_expirer_bytes=%llu",
-		(unsigned long long)size);
+	headers_set_format(headers, "X-Content-Type", "text/plain;swift_expirer_bytes=%llu", (unsigned long long)size);
 	headers_set(headers, "X-Content-Type-Timestamp", time_text(update->arena, data_time));
 }
 
 /* ---- the commit ---- */
 
-void object_promises_encode(
-	const struct object_promises *promises, struct arena *arena, struct object_todos *todos)
+void object_promises_encode(const struct object_promises *promises, struct arena *arena, struct object_todos *todos)
 {
 	for (size_t i = 0; i < promises->count; i++) {
 		struct buf value = BUF_INIT;
@@ -294,8 +285,7 @@ static void add_todo(struct device_txn *txn, struct slice value)
  * The removal of the old queue entry. Only the change knows which version it replaced, so this
  * promise is made inside of the commit; it is left to the updater, as in Swift.
  */
-static void promise_queue_removal(
-	struct device_txn *txn, const struct object_request *r, int64_t delete_at)
+static void promise_queue_removal(struct device_txn *txn, const struct object_request *r, int64_t delete_at)
 {
 	struct arena *arena = arena_new();
 	struct object_update update;
@@ -323,8 +313,7 @@ static int change_run(struct device_txn *txn, void *argument)
 	}
 	int64_t old = change->old_delete_at(change->argument);
 	if (old && old != change->new_delete_at && !r->replication) {
-		const char *clean =
-			object_request_header(r, "X-Backend-Clean-Expiring-Object-Queue");
+		const char *clean = object_request_header(r, "X-Backend-Clean-Expiring-Object-Queue");
 		change->queue_promised = !clean || header_is_true(clean);
 	}
 	if (change->queue_promised)
@@ -338,8 +327,7 @@ int co_object_change(struct object_change *change)
 	int error = co_device_commit(r->device, change_run, change);
 	if (error) {
 		for (size_t i = 0; i < change->claimed; i++)
-			update_board_release(
-				r->server->board, r->entry, change->todos->ret_numbers[i]);
+			update_board_release(r->server->board, r->entry, change->todos->ret_numbers[i]);
 		return error;
 	}
 	if (change->queue_promised)
@@ -384,8 +372,7 @@ static void leave_promise(struct object_server *server, struct device_entry *ent
 /* Writes down what the servers answered. */
 static void job_settle(struct update_job *job, const struct update_answer *answers)
 {
-	struct update_outcome outcome =
-		update_take_answers(&job->update, job->targets, job->target_count, answers);
+	struct update_outcome outcome = update_take_answers(&job->update, job->targets, job->target_count, answers);
 	if (outcome.confirmed && !job->incomplete)
 		update_board_done(job->server->board, job->entry, job->number);
 	else if (outcome.changed)
@@ -397,8 +384,7 @@ static void job_settle(struct update_job *job, const struct update_answer *answe
 static void job_run(void *argument)
 {
 	struct update_job *job = argument;
-	struct update_answer *answers =
-		arena_alloc(job->arena, job->target_count * sizeof(*answers));
+	struct update_answer *answers = arena_alloc(job->arena, job->target_count * sizeof(*answers));
 	const struct update_send_options options = {
 		.user_agent = job->server->user_agent,
 		.timeouts = job->server->options.container_timeouts,
@@ -414,8 +400,7 @@ static void job_run(void *argument)
 
 static struct update_target *copy_targets(const struct object_promise *promise, struct arena *arena)
 {
-	struct update_target *targets =
-		arena_alloc(arena, promise->target_count * sizeof(*targets));
+	struct update_target *targets = arena_alloc(arena, promise->target_count * sizeof(*targets));
 	for (size_t i = 0; i < promise->target_count; i++) {
 		const struct update_target *from = &promise->targets[i];
 		targets[i] = (struct update_target){
@@ -429,16 +414,12 @@ static struct update_target *copy_targets(const struct object_promise *promise, 
 }
 
 /* The job has its own copy of everything: the request may end before it. */
-static void job_start(struct object_request *r, const struct object_promise *promise,
-	struct slice value, uint64_t number, struct device_entry *entry, struct update_wait *wait)
+static void job_start(struct object_request *r, const struct object_promise *promise, struct slice value,
+	uint64_t number, struct device_entry *entry, struct update_wait *wait)
 {
 	struct arena *arena = arena_new();
 	struct update_job *job = arena_zalloc(arena, sizeof(*job));
-	*job = (struct update_job){.arena = arena,
-		.server = r->server,
-		.entry = entry,
-		.wait = wait,
-		.number = number};
+	*job = (struct update_job){.arena = arena, .server = r->server, .entry = entry, .wait = wait, .number = number};
 	if (object_update_decode(value, arena, &job->update))
 		abort(); /* it was encoded a moment ago */
 	job->targets = copy_targets(promise, arena);
@@ -460,8 +441,8 @@ static bool may_send(struct object_server *server, const struct object_promise *
 	return false;
 }
 
-void co_object_promises_keep(struct object_request *r, const struct object_promises *promises,
-	const struct object_todos *todos)
+void co_object_promises_keep(
+	struct object_request *r, const struct object_promises *promises, const struct object_todos *todos)
 {
 	struct device_entry *entry = r->entry;
 	object_request_leave(r);

@@ -24,10 +24,10 @@ enum {
 
 struct put {
 	struct object_request *request;
-	int64_t expected;	  /* bytes of the body; -1: not known */
-	int64_t delete_at;	  /* -1: none */
+	int64_t expected;         /* bytes of the body; -1: not known */
+	int64_t delete_at;        /* -1: none */
 	struct mime_parts *parts; /* NULL: the body is the object and nothing else */
-	struct body *body;	  /* of the object */
+	struct body *body;        /* of the object */
 	struct headers footers;
 	struct object_writer *writer;
 	EVP_MD_CTX *md5; /* NULL when the sender tells the MD5 */
@@ -90,9 +90,8 @@ static int check_headers(struct put *put)
 	if (constraints_check_object_name(constraints, r->path.object, error))
 		return refuse(put, 400, arena_strdup(r->reply->arena, error));
 	const char *content_type = object_request_header(r, "Content-Type");
-	if (delete_at_check(object_request_header(r, "X-Delete-At"),
-		    object_request_header(r, "X-Delete-After"), r->timestamp, r->replication,
-		    &put->delete_at, error))
+	if (delete_at_check(object_request_header(r, "X-Delete-At"), object_request_header(r, "X-Delete-After"),
+		    r->timestamp, r->replication, &put->delete_at, error))
 		return refuse(put, 400, arena_strdup(r->reply->arena, error));
 	if (!content_type || !constraints_text_valid(slice_from(content_type), false))
 		return refuse(put, 400, "Invalid Content-Type");
@@ -117,14 +116,12 @@ static int co_check_existing(struct put *put)
 		struct object_view view;
 		object_view(&record, r->arena, &view);
 		const char *if_none_match = object_request_header(r, "If-None-Match");
-		if (if_none_match && !object_is_expired(r, &view) &&
-			etag_list_matches(if_none_match, record.etag)) {
+		if (if_none_match && !object_is_expired(r, &view) && etag_list_matches(if_none_match, record.etag)) {
 			object_reply_time(r, 412, NULL);
 			return -1;
 		}
 	}
-	if (record.kind != OBJECT_ABSENT &&
-		timestamp_compare(record.data_time, r->timestamp) >= 0) {
+	if (record.kind != OBJECT_ABSENT && timestamp_compare(record.data_time, r->timestamp) >= 0) {
 		object_reply_time(r, 409, &record.data_time);
 		return -1;
 	}
@@ -311,8 +308,7 @@ static int take_footers(struct put *put, struct slice text)
 			error = -1;
 			break;
 		}
-		headers_set(&put->footers, arena_strdup(arena, name),
-			arena_strdup(arena, json_string_value(value)));
+		headers_set(&put->footers, arena_strdup(arena, name), arena_strdup(arena, json_string_value(value)));
 	}
 	json_decref(footers);
 	return error ? refuse_footers(put, 400, "invalid JSON for footer doc") : 0;
@@ -328,8 +324,7 @@ static int co_read_footers(struct put *put)
 	if (error == -ENOENT || error == -EPROTO)
 		return refuse_footers(put, 400, "couldn't find footer MIME doc");
 	if (!error)
-		error = co_body_read_all(
-			mime_parts_body(put->parts), put->request->arena, FOOTER_BYTES_MAX, &text);
+		error = co_body_read_all(mime_parts_body(put->parts), put->request->arena, FOOTER_BYTES_MAX, &text);
 	if (error)
 		return reply_body_error(put, error);
 	const char *expected = headers_get(&headers, "Content-MD5");
@@ -353,8 +348,7 @@ static int check_etag(struct put *put)
 	bool equal;
 	if (wanted && *wanted) {
 		etag = normalize_etag(slice_from(wanted));
-		equal = etag.length == strlen(put->etag) &&
-			strncasecmp(etag.data, put->etag, etag.length) == 0;
+		equal = etag.length == strlen(put->etag) && strncasecmp(etag.data, put->etag, etag.length) == 0;
 	} else {
 		etag = normalize_etag(slice_from(object_request_header(put->request, "ETag")));
 		equal = slice_equal(etag, slice_from(put->etag));
@@ -494,8 +488,7 @@ void co_object_put(struct object_request *r)
 {
 	struct put *put = arena_zalloc(r->arena, sizeof(*put));
 	put->request = r;
-	if (check_headers(put) || object_request_enter(r, true) || co_check_existing(put) ||
-		co_store(put))
+	if (check_headers(put) || object_request_enter(r, true) || co_check_existing(put) || co_store(put))
 		return;
 	co_object_promises_keep(r, &put->promises, &put->store.todos);
 	reply_empty(r->reply, 201);

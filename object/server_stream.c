@@ -16,7 +16,7 @@ struct object_stream {
 	struct object_body *source;
 	const struct object_segment *segments;
 	size_t count;
-	size_t index;	 /* of the segment under way */
+	size_t index;    /* of the segment under way */
 	uint64_t offset; /* in that segment */
 	struct chunk first;
 	int error;
@@ -36,8 +36,7 @@ static void read_piece(void *argument)
 	job->result = object_body_read(job->source, job->offset, job->data, job->bytes);
 }
 
-static int co_read(
-	struct object_stream *stream, uint64_t offset, uint64_t bytes, struct chunk *ret_chunk)
+static int co_read(struct object_stream *stream, uint64_t offset, uint64_t bytes, struct chunk *ret_chunk)
 {
 	struct block *block = block_new();
 	uint64_t to_boundary = BLOCK_BYTES - offset % BLOCK_BYTES;
@@ -68,8 +67,8 @@ static int co_stream_read(struct object_stream *stream, struct chunk *ret_chunk)
 			stream->offset = 0;
 			continue;
 		}
-		int error = co_read(stream, segment->first + stream->offset,
-			segment->bytes - stream->offset, ret_chunk);
+		int error =
+			co_read(stream, segment->first + stream->offset, segment->bytes - stream->offset, ret_chunk);
 		if (!error)
 			stream->offset += ret_chunk->length;
 		return error;
@@ -122,12 +121,10 @@ struct open_job {
 static void open_body(void *argument)
 {
 	struct open_job *job = argument;
-	job->result = object_body_open(
-		job->request->device, &job->request->key, job->record, &job->source);
+	job->result = object_body_open(job->request->device, &job->request->key, job->record, &job->source);
 }
 
-static int co_open(struct object_request *r, const struct object_record *record,
-	struct object_body **ret_source)
+static int co_open(struct object_request *r, const struct object_record *record, struct object_body **ret_source)
 {
 	struct open_job job = {.request = r, .record = record};
 	job.result = object_body_open_cached(r->device, &r->key, record, &job.source);
@@ -141,8 +138,7 @@ static int co_open(struct object_request *r, const struct object_record *record,
 int co_object_stream_new(struct object_request *r, const struct object_record *record,
 	const struct object_segment *segments, size_t count, struct body **ret_body)
 {
-	static const struct body_operations operations = {
-		.co_next = co_stream_next, .close = stream_close};
+	static const struct body_operations operations = {.co_next = co_stream_next, .close = stream_close};
 	struct object_stream *stream = arena_zalloc(r->reply->arena, sizeof(*stream));
 	*stream = (struct object_stream){
 		.body.operations = &operations,

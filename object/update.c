@@ -65,8 +65,7 @@ static void decode_headers(struct cursor *cursor, struct headers *headers)
 	}
 }
 
-static struct update_texts decode_texts(
-	struct cursor *cursor, size_t count_max, struct arena *arena)
+static struct update_texts decode_texts(struct cursor *cursor, size_t count_max, struct arena *arena)
 {
 	struct update_texts texts = {0};
 	size_t count = cursor_u16(cursor);
@@ -95,8 +94,7 @@ int object_update_decode(struct slice value, struct arena *arena, struct object_
 	decode_headers(&cursor, &update.headers);
 	update.confirmed = decode_texts(&cursor, UPDATE_CONFIRMED_MAX, arena);
 	update.redirects = decode_texts(&cursor, UPDATE_REDIRECTS_MAX, arena);
-	bool known = version == UPDATE_VERSION &&
-		     (update.operation == UPDATE_PUT || update.operation == UPDATE_DELETE);
+	bool known = version == UPDATE_VERSION && (update.operation == UPDATE_PUT || update.operation == UPDATE_DELETE);
 	if (!known || cursor.failed || cursor.at != cursor.end)
 		return -EBADMSG;
 	*ret_update = update;
@@ -113,8 +111,7 @@ static bool texts_contain(const struct update_texts *texts, const char *text)
 	return false;
 }
 
-static void texts_add(
-	struct update_texts *texts, struct arena *arena, size_t count_max, const char *text)
+static void texts_add(struct update_texts *texts, struct arena *arena, size_t count_max, const char *text)
 {
 	if (texts->count == count_max)
 		return;
@@ -125,15 +122,12 @@ static void texts_add(
 	texts->items = items;
 }
 
-bool object_update_is_confirmed(
-	const struct object_update *update, const char *ip, int port, const char *device)
+bool object_update_is_confirmed(const struct object_update *update, const char *ip, int port, const char *device)
 {
-	return texts_contain(
-		&update->confirmed, arena_printf(update->arena, "%s:%d/%s", ip, port, device));
+	return texts_contain(&update->confirmed, arena_printf(update->arena, "%s:%d/%s", ip, port, device));
 }
 
-void object_update_confirm(
-	struct object_update *update, const char *ip, int port, const char *device)
+void object_update_confirm(struct object_update *update, const char *ip, int port, const char *device)
 {
 	const char *text = arena_printf(update->arena, "%s:%d/%s", ip, port, device);
 	if (!texts_contain(&update->confirmed, text))
@@ -145,8 +139,7 @@ void object_update_redirect(struct object_update *update, struct slice shard)
 	update->confirmed = (struct update_texts){0};
 	struct slice quoted = url_encode(update->arena, shard, true);
 	const char *text = arena_strndup(update->arena, quoted.data, quoted.length);
-	if (texts_contain(&update->redirects, text) ||
-		update->redirects.count == UPDATE_REDIRECTS_MAX) {
+	if (texts_contain(&update->redirects, text) || update->redirects.count == UPDATE_REDIRECTS_MAX) {
 		update->shard = SLICE_NONE;
 		update->redirects = (struct update_texts){0};
 		return;
@@ -155,13 +148,11 @@ void object_update_redirect(struct object_update *update, struct slice shard)
 	texts_add(&update->redirects, update->arena, UPDATE_REDIRECTS_MAX, text);
 }
 
-void object_update_target(
-	const struct object_update *update, struct slice *ret_account, struct slice *ret_container)
+void object_update_target(const struct object_update *update, struct slice *ret_account, struct slice *ret_container)
 {
 	*ret_account = update->account;
 	*ret_container = update->container;
-	const char *slash =
-		update->shard.length ? memchr(update->shard.data, '/', update->shard.length) : NULL;
+	const char *slash = update->shard.length ? memchr(update->shard.data, '/', update->shard.length) : NULL;
 	if (!slash)
 		return;
 	size_t length = (size_t)(slash - update->shard.data);

@@ -1,8 +1,8 @@
 /*
  * An update that the object server promised to a container: the row of an object, or an entry of
- *the expirer's queue. It is committed as a to-do value together with the object and removed when
- *every server concerned has confirmed it, so that a listing can be late but never wrong. The object
- *server sends it at once, the updater for as long as it takes.
+ * the expirer's queue. It is committed as a to-do value together with the object and removed when
+ * every server concerned has confirmed it, so that a listing can be late but never wrong. The object
+ * server sends it at once, the updater for as long as it takes.
  *
  * As a value (integers big-endian, counted(x) = u32 length and bytes):
  *
@@ -43,9 +43,9 @@ struct object_update {
 	struct slice account;
 	struct slice container;
 	struct slice object;
-	struct slice shard; /* "account/container" that gets the row in place of the above; empty:
+	struct slice shard;            /* "account/container" that gets the row in place of the above; empty:
 			       none */
-	struct headers headers;	       /* of the row's PUT or DELETE, without the policy's */
+	struct headers headers;        /* of the row's PUT or DELETE, without the policy's */
 	struct update_texts confirmed; /* servers that have it: "ip:port/device" */
 	struct update_texts redirects; /* shards that it was sent to: the next one must be new */
 };
@@ -60,10 +60,8 @@ void object_update_encode(const struct object_update *update, struct buf *value)
 int object_update_decode(struct slice value, struct arena *arena, struct object_update *ret_update);
 
 /* Whether that server has confirmed the update; and noting that it has. */
-bool object_update_is_confirmed(
-	const struct object_update *update, const char *ip, int port, const char *device);
-void object_update_confirm(
-	struct object_update *update, const char *ip, int port, const char *device);
+bool object_update_is_confirmed(const struct object_update *update, const char *ip, int port, const char *device);
+void object_update_confirm(struct object_update *update, const char *ip, int port, const char *device);
 
 /*
  * The container has moved the row's range to `shard` ("account/container"). Forgets who confirmed;
@@ -73,7 +71,6 @@ void object_update_confirm(
 void object_update_redirect(struct object_update *update, struct slice shard);
 
 /* Account and container that the update goes to now. */
-void object_update_target(
-	const struct object_update *update, struct slice *ret_account, struct slice *ret_container);
+void object_update_target(const struct object_update *update, struct slice *ret_account, struct slice *ret_container);
 
 #endif

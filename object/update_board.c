@@ -53,8 +53,7 @@ void update_board_free(struct update_board *board)
 
 /* The place that points, or would point, to the claim. Numbers of a device are handed out one by
  * one. */
-static struct claim **find_claim(
-	struct update_board *board, struct device_entry *entry, uint64_t number)
+static struct claim **find_claim(struct update_board *board, struct device_entry *entry, uint64_t number)
 {
 	struct claim **place = &board->buckets[number % BUCKETS];
 	while (*place && ((*place)->number != number || (*place)->entry != entry))
@@ -119,8 +118,7 @@ static void settled(struct device_commit *commit)
 	free(settling);
 }
 
-static struct settling *settling_new(
-	struct update_board *board, struct device_entry *entry, uint64_t number)
+static struct settling *settling_new(struct update_board *board, struct device_entry *entry, uint64_t number)
 {
 	struct settling *settling = xcalloc(1, sizeof(*settling));
 	settling->board = board;
@@ -152,8 +150,8 @@ void update_board_done(struct update_board *board, struct device_entry *entry, u
 	settling_start(settling);
 }
 
-void update_board_replace(struct update_board *board, struct device_entry *entry, uint64_t number,
-	const struct object_update *update)
+void update_board_replace(
+	struct update_board *board, struct device_entry *entry, uint64_t number, const struct object_update *update)
 {
 	struct settling *settling = settling_new(board, entry, number);
 	object_update_encode(update, &settling->value);
@@ -165,8 +163,8 @@ void update_board_replace(struct update_board *board, struct device_entry *entry
 
 /* ---- watching ---- */
 
-void update_board_watch(struct update_board *board, struct device_entry *entry,
-	void (*left)(void *argument), void *argument)
+void update_board_watch(
+	struct update_board *board, struct device_entry *entry, void (*left)(void *argument), void *argument)
 {
 	struct watcher *watcher = xmalloc(sizeof(*watcher));
 	pthread_mutex_lock(&board->lock);

@@ -32,15 +32,15 @@ size_t update_board_claims(struct update_board *board);
  * it. When the device is gone by now, the entry stays as it is.
  */
 void update_board_done(struct update_board *board, struct device_entry *entry, uint64_t number);
-void update_board_replace(struct update_board *board, struct device_entry *entry, uint64_t number,
-	const struct object_update *update);
+void update_board_replace(
+	struct update_board *board, struct device_entry *entry, uint64_t number, const struct object_update *update);
 
 /*
  * `left` will be called, from any thread and with the board locked, when an update of the device
  * was left for later. One watcher per device. Unwatching returns after the last call has ended.
  */
-void update_board_watch(struct update_board *board, struct device_entry *entry,
-	void (*left)(void *argument), void *argument);
+void update_board_watch(
+	struct update_board *board, struct device_entry *entry, void (*left)(void *argument), void *argument);
 void update_board_unwatch(struct update_board *board, struct device_entry *entry);
 /* Says that an update was left. */
 void update_board_left(struct update_board *board, struct device_entry *entry);

@@ -13,8 +13,7 @@ static struct slice target_path(
 {
 	struct slice account, container;
 	object_update_target(update, &account, &container);
-	const struct slice segments[] = {
-		slice_from(target->device), slice_from(target->partition), account, container};
+	const struct slice segments[] = {slice_from(target->device), slice_from(target->partition), account, container};
 	struct buf path = BUF_INIT;
 	for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
 		buf_append_byte(&path, '/');
@@ -27,12 +26,11 @@ static struct slice target_path(
 	return kept;
 }
 
-static void start_leg(struct legs *legs, const struct object_update *update,
-	const struct update_target *target, const struct update_send_options *options)
+static void start_leg(struct legs *legs, const struct object_update *update, const struct update_target *target,
+	const struct update_send_options *options)
 {
 	enum method method = update->operation == UPDATE_PUT ? METHOD_PUT : METHOD_DELETE;
-	const struct leg_target server = {
-		BACKEND_CONTAINER, target->ip, target->port, target->device};
+	const struct leg_target server = {BACKEND_CONTAINER, target->ip, target->port, target->device};
 	struct leg *leg = leg_new(legs, &server, method, NULL);
 	struct request *request = leg_request(leg);
 	request->path = target_path(update, target, leg_arena(leg));
@@ -49,8 +47,7 @@ static void start_leg(struct legs *legs, const struct object_update *update,
 
 /* Swift's get_redirect_data: the first two segments of Location's path, and a time that must be
  * one. */
-static void take_redirect(
-	const struct object_update *update, const struct reply *reply, struct update_answer *answer)
+static void take_redirect(const struct object_update *update, const struct reply *reply, struct update_answer *answer)
 {
 	const char *location = headers_get(&reply->headers, "Location");
 	const char *time = headers_get(&reply->headers, "X-Backend-Redirect-Timestamp");
@@ -81,16 +78,15 @@ static bool all_ended(const struct legs *legs)
 	return true;
 }
 
-void co_update_send(const struct object_update *update, const struct update_target *targets,
-	size_t count, const struct update_send_options *options, struct update_answer *ret_answers)
+void co_update_send(const struct object_update *update, const struct update_target *targets, size_t count,
+	const struct update_send_options *options, struct update_answer *ret_answers)
 {
 	assert(count <= UPDATE_TARGETS_MAX);
 	struct legs *legs = legs_new();
 	for (size_t i = 0; i < count; i++)
 		start_leg(legs, update, &targets[i], options);
 	/* a server of this process is called without time limits of its own */
-	uint64_t deadline =
-		deadline_after_ms(options->timeouts.connect_ms + options->timeouts.node_ms);
+	uint64_t deadline = deadline_after_ms(options->timeouts.connect_ms + options->timeouts.node_ms);
 	while (!all_ended(legs) && co_legs_wait(legs, deadline) == 0)
 		continue;
 	for (size_t i = 0; i < count; i++) {
@@ -107,8 +103,8 @@ void co_update_send(const struct object_update *update, const struct update_targ
 	legs_free(legs);
 }
 
-struct update_outcome update_take_answers(struct object_update *update,
-	const struct update_target *targets, size_t count, const struct update_answer *answers)
+struct update_outcome update_take_answers(struct object_update *update, const struct update_target *targets,
+	size_t count, const struct update_answer *answers)
 {
 	struct update_outcome outcome = {.confirmed = true};
 	const struct update_answer *redirect = NULL;
@@ -116,11 +112,9 @@ struct update_outcome update_take_answers(struct object_update *update,
 		outcome.confirmed &= answers[i].confirmed;
 		outcome.changed |= answers[i].confirmed;
 		if (answers[i].confirmed)
-			object_update_confirm(
-				update, targets[i].ip, targets[i].port, targets[i].device);
+			object_update_confirm(update, targets[i].ip, targets[i].port, targets[i].device);
 		if (answers[i].shard.length &&
-			(!redirect || timestamp_compare(answers[i].redirect_time,
-					      redirect->redirect_time) > 0))
+			(!redirect || timestamp_compare(answers[i].redirect_time, redirect->redirect_time) > 0))
 			redirect = &answers[i];
 	}
 	if (redirect) {

@@ -36,18 +36,18 @@ enum { UPDATE_TARGETS_MAX = 32 };
  * Sends the update to `count` servers (at most UPDATE_TARGETS_MAX) and waits until all have
  * answered or had their time. ret_answers has `count` places.
  */
-void co_update_send(const struct object_update *update, const struct update_target *targets,
-	size_t count, const struct update_send_options *options, struct update_answer *ret_answers);
+void co_update_send(const struct object_update *update, const struct update_target *targets, size_t count,
+	const struct update_send_options *options, struct update_answer *ret_answers);
 
 /* What the answers mean for the update. */
 struct update_outcome {
-	bool confirmed;	 /* every one of the servers has it */
+	bool confirmed;  /* every one of the servers has it */
 	bool redirected; /* it belongs to a shard, which may be tried at once */
-	bool changed;	 /* the update has changed: what is stored of it must, too */
+	bool changed;    /* the update has changed: what is stored of it must, too */
 };
 
 /* Notes in the update who has confirmed it, or follows the newest redirect. */
-struct update_outcome update_take_answers(struct object_update *update,
-	const struct update_target *targets, size_t count, const struct update_answer *answers);
+struct update_outcome update_take_answers(struct object_update *update, const struct update_target *targets,
+	size_t count, const struct update_answer *answers);
 
 #endif

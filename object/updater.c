@@ -23,8 +23,8 @@ struct object_updater {
 	struct loop *loop;
 	struct co_signal wake;
 	struct loop_message message; /* asks the loop to raise `wake` */
-	atomic_bool posted;	     /* `message` is on its way */
-	atomic_bool left;	     /* something failed since the last walk */
+	atomic_bool posted;          /* `message` is on its way */
+	atomic_bool left;            /* something failed since the last walk */
 	bool stopping;
 	bool ended;
 	uint64_t first_number; /* entries below are gone */
@@ -48,8 +48,7 @@ const struct object_updater_options object_updater_options_default = {
 static void raise_wake(struct loop_message *message)
 {
 	struct object_updater *updater =
-		(struct object_updater *)((char *)message -
-					  offsetof(struct object_updater, message));
+		(struct object_updater *)((char *)message - offsetof(struct object_updater, message));
 	atomic_store(&updater->posted, false);
 	co_signal_raise(&updater->wake);
 }
@@ -129,31 +128,28 @@ enum outcome {
 	OUTCOME_LEFT,
 };
 
-static size_t find_targets(struct object_updater *updater, const struct object_update *update,
-	struct update_target targets[])
+static size_t find_targets(
+	struct object_updater *updater, const struct object_update *update, struct update_target targets[])
 {
 	struct object_updater_node nodes[UPDATE_TARGETS_MAX];
 	struct slice account, container;
 	uint32_t partition = 0;
 	object_update_target(update, &account, &container);
-	size_t count = updater->options.container_nodes(updater->options.argument, account,
-		container, nodes, UPDATE_TARGETS_MAX, &partition);
+	size_t count = updater->options.container_nodes(
+		updater->options.argument, account, container, nodes, UPDATE_TARGETS_MAX, &partition);
 	const char *partition_text = arena_printf(update->arena, "%u", partition);
 	for (size_t i = 0; i < count; i++)
-		targets[i] = (struct update_target){arena_strdup(update->arena, nodes[i].ip),
-			nodes[i].port, arena_strdup(update->arena, nodes[i].device),
-			partition_text};
+		targets[i] = (struct update_target){arena_strdup(update->arena, nodes[i].ip), nodes[i].port,
+			arena_strdup(update->arena, nodes[i].device), partition_text};
 	return count;
 }
 
 /* Those that have not confirmed yet, to the front. */
-static size_t keep_unconfirmed(
-	const struct object_update *update, struct update_target targets[], size_t count)
+static size_t keep_unconfirmed(const struct object_update *update, struct update_target targets[], size_t count)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < count; i++)
-		if (!object_update_is_confirmed(
-			    update, targets[i].ip, targets[i].port, targets[i].device))
+		if (!object_update_is_confirmed(update, targets[i].ip, targets[i].port, targets[i].device))
 			targets[kept++] = targets[i];
 	return kept;
 }
@@ -177,8 +173,7 @@ static struct update_outcome co_send(struct object_updater *updater, struct obje
 }
 
 /* With the entry claimed; gives the claim up. */
-static enum outcome co_deliver(
-	struct object_updater *updater, struct object_update *update, uint64_t number)
+static enum outcome co_deliver(struct object_updater *updater, struct object_update *update, uint64_t number)
 {
 	struct update_board *board = updater->options.board;
 	struct device_entry *device = updater->options.device;
@@ -198,8 +193,8 @@ static enum outcome co_deliver(
 }
 
 /* Reads the claimed entry as it is now: whoever had it before may have finished it. */
-static enum outcome co_read(struct object_updater *updater, struct arena *arena, uint64_t number,
-	struct object_update *ret_update)
+static enum outcome co_read(
+	struct object_updater *updater, struct arena *arena, uint64_t number, struct object_update *ret_update)
 {
 	struct device_entry *device = updater->options.device;
 	struct read_job job = {.arena = arena, .number = number};
@@ -214,8 +209,8 @@ static enum outcome co_read(struct object_updater *updater, struct arena *arena,
 		return OUTCOME_GONE;
 	if (object_update_decode(job.value, arena, ret_update) == 0)
 		return OUTCOME_SENT;
-	log_error("device %s: update %llu cannot be read; it is left as it is",
-		device_entry_name(device), (unsigned long long)number);
+	log_error("device %s: update %llu cannot be read; it is left as it is", device_entry_name(device),
+		(unsigned long long)number);
 	return OUTCOME_LEFT;
 }
 
@@ -345,8 +340,7 @@ void co_object_updater_run(void *argument)
 		uint64_t left = co_walk(updater);
 		if (left) {
 			co_rest(updater, deadline_after_ms(retry_ms), false);
-			retry_ms = retry_ms * 2 < options->interval_ms ? retry_ms * 2
-								       : options->interval_ms;
+			retry_ms = retry_ms * 2 < options->interval_ms ? retry_ms * 2 : options->interval_ms;
 			continue;
 		}
 		retry_ms = options->retry_ms;
@@ -366,8 +360,7 @@ struct object_updater *object_updater_new(const struct object_updater_options *o
 	struct object_updater *updater = xcalloc(1, sizeof(*updater));
 	updater->options = *options;
 	updater->message.call = raise_wake;
-	(void)snprintf(updater->user_agent, sizeof(updater->user_agent), "object-updater %ld",
-		(long)getpid());
+	(void)snprintf(updater->user_agent, sizeof(updater->user_agent), "object-updater %ld", (long)getpid());
 	return updater;
 }
 
@@ -387,8 +380,7 @@ void object_updater_free(struct object_updater *updater)
 	free(updater);
 }
 
-void object_updater_counts(
-	const struct object_updater *updater, struct object_updater_counts *ret_counts)
+void object_updater_counts(const struct object_updater *updater, struct object_updater_counts *ret_counts)
 {
 	*ret_counts = (struct object_updater_counts){
 		.walks = atomic_load(&updater->walks),

@@ -35,9 +35,9 @@ struct object_updater_options {
 		struct object_updater_node *ret_nodes, size_t max, uint32_t *ret_partition);
 	void *argument;
 	struct backend_timeouts timeouts;
-	uint64_t interval_ms;	  /* between walks when nothing fails */
-	uint64_t retry_ms;	  /* from a failure to the next walk; doubles up to interval_ms */
-	size_t concurrency;	  /* entries at once */
+	uint64_t interval_ms;     /* between walks when nothing fails */
+	uint64_t retry_ms;        /* from a failure to the next walk; doubles up to interval_ms */
+	size_t concurrency;       /* entries at once */
 	uint64_t rate_per_second; /* entries; 0: no limit */
 };
 
@@ -64,12 +64,11 @@ void object_updater_free(struct object_updater *updater);
 
 struct object_updater_counts {
 	uint64_t walks;
-	uint64_t sent;	  /* entries that all servers have confirmed */
+	uint64_t sent;    /* entries that all servers have confirmed */
 	uint64_t failed;  /* attempts that left something to do */
 	uint64_t pending; /* entries that the last walk left */
 };
 /* From any thread. */
-void object_updater_counts(
-	const struct object_updater *updater, struct object_updater_counts *ret_counts);
+void object_updater_counts(const struct object_updater *updater, struct object_updater_counts *ret_counts);
 
 #endif

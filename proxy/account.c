@@ -29,8 +29,8 @@ static void acl_to_client(struct headers *headers)
 }
 
 /* Headers that only the owner may see and set (proxy.md section 4). */
-static const char *const owner_headers[] = {"X-Account-Meta-Temp-Url-Key",
-	"X-Account-Meta-Temp-Url-Key-2", "X-Account-Access-Control", NULL};
+static const char *const owner_headers[] = {
+	"X-Account-Meta-Temp-Url-Key", "X-Account-Meta-Temp-Url-Key-2", "X-Account-Access-Control", NULL};
 
 static void hide_owner_headers(struct request *request, struct reply *reply)
 {
@@ -56,8 +56,8 @@ static void fake_listing(struct request *request, struct reply *reply)
 	headers_set(&reply->headers, "X-Account-Bytes-Used", "0");
 	headers_set_format(&reply->headers, "X-Timestamp", "%s", now);
 	headers_set_format(&reply->headers, "X-Put-Timestamp", "%s", now);
-	const char *type = arena_printf(request->arena, "%s; charset=utf-8",
-		listing_format_content_type(chosen < 0 ? 0 : chosen));
+	const char *type =
+		arena_printf(request->arena, "%s; charset=utf-8", listing_format_content_type(chosen < 0 ? 0 : chosen));
 	if (request->method == METHOD_HEAD) {
 		reply_text(reply, 200, type, "");
 		return;
@@ -67,8 +67,7 @@ static void fake_listing(struct request *request, struct reply *reply)
 	listing_writer_begin(&writer, LISTING_ACCOUNT, chosen < 0 ? LISTING_FORMAT_PLAIN : chosen,
 		proxy_context_of(request)->account, &body);
 	listing_writer_end(&writer);
-	reply_text(reply, body.length ? 200 : 204, type,
-		arena_strndup(reply->arena, body.data, body.length));
+	reply_text(reply, body.length ? 200 : 204, type, arena_strndup(reply->arena, body.data, body.length));
 	buf_release(&body);
 }
 
@@ -76,8 +75,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE,
-		    true)) {
+	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, true)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -109,13 +107,11 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 }
 
 /* Checks metadata, sends the write to all account servers, forgets what was known. */
-static void co_write(
-	struct proxy *proxy, struct request *request, enum method method, struct reply *reply)
+static void co_write(struct proxy *proxy, struct request *request, enum method method, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE,
-		    false)) {
+	if (nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -141,8 +137,7 @@ static void co_write(
 static bool check_name(struct proxy *proxy, struct request *request, struct reply *reply)
 {
 	char error[CONSTRAINTS_ERROR_BYTES];
-	if (constraints_check_account_name(
-		    &proxy->options.constraints, proxy_context_of(request)->account, error) == 0)
+	if (constraints_check_account_name(&proxy->options.constraints, proxy_context_of(request)->account, error) == 0)
 		return true;
 	reply_plain(reply, 400, arena_strdup(reply->arena, error));
 	return false;
@@ -153,8 +148,7 @@ bool co_account_autocreate(struct proxy *proxy, struct request *request)
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
 	if (!proxy->options.account_autocreate ||
-		nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE,
-			SLICE_NONE, false))
+		nodes_init(&nodes, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false))
 		return false;
 	struct headers headers;
 	headers_init(&headers, request->arena);
@@ -183,8 +177,8 @@ static void co_put_or_delete(struct proxy *proxy, struct request *request, struc
 		reply_status(reply, 400);
 		return;
 	}
-	if (request->method == METHOD_PUT && (!check_metadata(proxy, request, "account", reply) ||
-						     !check_name(proxy, request, reply)))
+	if (request->method == METHOD_PUT &&
+		(!check_metadata(proxy, request, "account", reply) || !check_name(proxy, request, reply)))
 		return;
 	co_write(proxy, request, request->method, reply);
 }
@@ -204,8 +198,7 @@ static void co_post(struct proxy *proxy, struct request *request, struct reply *
 
 void co_account_handle(struct proxy *proxy, struct request *request, struct reply *reply)
 {
-	const char *allowed =
-		proxy->options.allow_account_management ? allow : allow_without_management;
+	const char *allowed = proxy->options.allow_account_management ? allow : allow_without_management;
 	if (request->method == METHOD_OPTIONS) {
 		co_cors_options(proxy, request, reply, allowed);
 		return;

@@ -22,8 +22,7 @@ void reply_not_allowed(struct reply *reply, const char *allow)
 	headers_set(&reply->headers, "Allow", allow);
 }
 
-void log_unavailable(const struct request *request, enum backend_service service,
-	const int *statuses, size_t count)
+void log_unavailable(const struct request *request, enum backend_service service, const int *statuses, size_t count)
 {
 	struct buf list = BUF_INIT;
 	for (size_t i = 0; i < count; i++)
@@ -41,17 +40,14 @@ int co_authorize(struct request *request, struct reply *reply)
 	return context->co_authorize(request, context, reply);
 }
 
-bool check_metadata(
-	struct proxy *proxy, struct request *request, const char *target, struct reply *reply)
+bool check_metadata(struct proxy *proxy, struct request *request, const char *target, struct reply *reply)
 {
 	char error[CONSTRAINTS_ERROR_BYTES];
 	size_t count = request->headers.count;
 	struct header_pair *pairs = arena_alloc(request->arena, count * sizeof(*pairs));
 	for (size_t i = 0; i < count; i++)
-		pairs[i] = (struct header_pair){
-			request->headers.items[i].name, request->headers.items[i].value};
-	if (constraints_check_metadata(&proxy->options.constraints, target, pairs, count, error) ==
-		0)
+		pairs[i] = (struct header_pair){request->headers.items[i].name, request->headers.items[i].value};
+	if (constraints_check_metadata(&proxy->options.constraints, target, pairs, count, error) == 0)
 		return true;
 	reply_plain(reply, 400, arena_strdup(reply->arena, error));
 	return false;
@@ -68,8 +64,8 @@ void backend_headers(struct request *request, struct headers *headers, bool with
 		headers_set_format(headers, "X-Timestamp", "%s", timestamp);
 	headers_set(headers, "X-Trans-Id", request->transaction_id);
 	headers_set_format(headers, "User-Agent", "proxy-server %d", (int)getpid());
-	headers_set_format(headers, "Referer", "%s %s", request->method_text,
-		context->client_path ? context->client_path : "/");
+	headers_set_format(
+		headers, "Referer", "%s %s", request->method_text, context->client_path ? context->client_path : "/");
 }
 
 static bool starts_with_one_of(const char *name, const char *const *prefixes)
@@ -90,12 +86,10 @@ static bool is_one_of(const char *name, const char *const *names)
 
 static bool passes(const char *name, const char *target)
 {
-	static const char *const container_names[] = {"X-Container-Read", "X-Container-Write",
-		"X-Container-Sync-Key", "X-Container-Sync-To", "X-Versions-Location", NULL};
-	static const char *const account_prefixes[] = {
-		"X-Account-Meta-", "X-Account-Sysmeta-", NULL};
-	static const char *const container_prefixes[] = {
-		"X-Container-Meta-", "X-Container-Sysmeta-", NULL};
+	static const char *const container_names[] = {"X-Container-Read", "X-Container-Write", "X-Container-Sync-Key",
+		"X-Container-Sync-To", "X-Versions-Location", NULL};
+	static const char *const account_prefixes[] = {"X-Account-Meta-", "X-Account-Sysmeta-", NULL};
+	static const char *const container_prefixes[] = {"X-Container-Meta-", "X-Container-Sysmeta-", NULL};
 	if (strcmp(target, "account") == 0)
 		return starts_with_one_of(name, account_prefixes);
 	return starts_with_one_of(name, container_prefixes) || is_one_of(name, container_names);
@@ -148,8 +142,8 @@ static void co_route(struct proxy *proxy, struct request *request, struct reply 
 		reply_status(reply, 404);
 		return;
 	}
-	if (context->account.data && !constraints_api_version_valid(&proxy->options.constraints,
-					     slice_from(context->version))) {
+	if (context->account.data &&
+		!constraints_api_version_valid(&proxy->options.constraints, slice_from(context->version))) {
 		reply_status(reply, 400);
 		return;
 	}
@@ -163,8 +157,7 @@ static void co_route(struct proxy *proxy, struct request *request, struct reply 
 		co_object_handle(proxy, request, reply);
 }
 
-void co_application_handle(
-	const struct filter *filter, struct request *request, struct reply *reply)
+void co_application_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	struct proxy *proxy = filter->context;
 	co_route(proxy, request, reply);

@@ -34,8 +34,7 @@ static inline const char *auth_token_prefix(const struct auth *auth)
 bool login_wants(const struct auth *auth, struct slice path);
 
 /* Answers such a request; `path` is decoded. */
-void login_handle(const struct auth *auth, const struct request *request, struct slice path,
-	struct reply *reply);
+void login_handle(const struct auth *auth, const struct request *request, struct slice path, struct reply *reply);
 
 /* 401 with WWW-Authenticate for the realm, which is quoted. */
 void reply_unauthorized(struct reply *reply, struct slice realm);

@@ -13,8 +13,7 @@ bool authorize_has_group(const char *const *groups, const char *group)
 	return false;
 }
 
-const struct reseller_settings *authorize_reseller_of(
-	const struct settings *settings, struct slice account)
+const struct reseller_settings *authorize_reseller_of(const struct settings *settings, struct slice account)
 {
 	const struct reseller_settings *empty = NULL;
 	if (!account.data)
@@ -36,8 +35,8 @@ static bool reads(const struct authorize_question *question)
 
 /* Resellers' rights end at accounts that are nothing but a prefix, and at those of the cluster
  * itself. */
-static bool open_to_resellers(const struct settings *settings,
-	const struct reseller_settings *reseller, struct slice account)
+static bool open_to_resellers(
+	const struct settings *settings, const struct reseller_settings *reseller, struct slice account)
 {
 	for (size_t i = 0; i < settings->auth.reseller_count; i++) {
 		if (slice_equal(account, slice_from(settings->auth.resellers[i].prefix)))
@@ -68,12 +67,10 @@ static bool has_account(const char *const *groups, struct slice account)
 	return false;
 }
 
-static bool owns_account(
-	const struct reseller_settings *reseller, const struct authorize_question *question)
+static bool owns_account(const struct reseller_settings *reseller, const struct authorize_question *question)
 {
 	bool manages_account =
-		!question->container.length &&
-		(question->method == METHOD_PUT || question->method == METHOD_DELETE);
+		!question->container.length && (question->method == METHOD_PUT || question->method == METHOD_DELETE);
 	if (manages_account || !has_account(question->groups, question->account))
 		return false;
 	const char *required = reseller->require_group;
@@ -95,17 +92,15 @@ static bool by_container_acl(struct arena *arena, const struct authorize_questio
 {
 	struct acl acl;
 	acl_parse(arena, slice_from(question->container_acl), &acl);
-	if (acl_referrer_allowed(question->referrer, &acl) &&
-		(question->object.length || acl_allows_listings(&acl)))
+	if (acl_referrer_allowed(question->referrer, &acl) && (question->object.length || acl_allows_listings(&acl)))
 		return true;
 	return in_acl(&acl, question->groups);
 }
 
-enum authorize_answer authorize_by_groups(const struct settings *settings, struct arena *arena,
-	const struct authorize_question *question)
+enum authorize_answer authorize_by_groups(
+	const struct settings *settings, struct arena *arena, const struct authorize_question *question)
 {
-	const struct reseller_settings *reseller =
-		authorize_reseller_of(settings, question->account);
+	const struct reseller_settings *reseller = authorize_reseller_of(settings, question->account);
 	if (!reseller)
 		return AUTHORIZE_DENIED;
 	enum authorize_answer answer = by_reseller_rights(settings, reseller, question);
@@ -129,8 +124,7 @@ static bool any_in(const char *const *groups, const struct slice *list, size_t c
 	return false;
 }
 
-enum authorize_answer authorize_by_account_acl(
-	const struct account_acl *acl, const struct authorize_question *question)
+enum authorize_answer authorize_by_account_acl(const struct account_acl *acl, const struct authorize_question *question)
 {
 	if (any_in(question->groups, acl->admin, acl->admin_count))
 		return AUTHORIZE_OWNER;

@@ -5,10 +5,10 @@
  *	.reseller_admin                                everything, as owner
  *	.reseller_reader                               GET and HEAD
  *	admin of the account (with its require_group)  everything but PUT and DELETE of the account,
- *as owner OPTIONS                                        everybody referrers of the container's ACL
- *objects; listings with .rlistings groups of the container's ACL                  what the ACL is
- *for the account's ACL: admin                       everything, as owner read-write all but writing
- *to the account read-only                   GET and HEAD
+ * as owner OPTIONS                                        everybody referrers of the container's ACL
+ * objects; listings with .rlistings groups of the container's ACL                  what the ACL is
+ * for the account's ACL: admin                       everything, as owner read-write all but writing
+ * to the account read-only                   GET and HEAD
  *
  * Reseller admins and readers have no rights on accounts that begin with "." behind the prefix.
  */
@@ -31,7 +31,7 @@ struct authorize_question {
 	struct slice container;
 	struct slice object;
 	const char *const *groups; /* of who asks, NULL-terminated; NULL: anonymous */
-	const char *referrer;	   /* the Referer header, or NULL */
+	const char *referrer;      /* the Referer header, or NULL */
 	const char *container_acl; /* or NULL */
 };
 
@@ -42,12 +42,11 @@ enum authorize_answer {
 };
 
 /* The prefix that the account has, the empty one last; NULL when there is none. */
-const struct reseller_settings *authorize_reseller_of(
-	const struct settings *settings, struct slice account);
+const struct reseller_settings *authorize_reseller_of(const struct settings *settings, struct slice account);
 
 /* All rules but the account's ACL. The arena is for what is needed on the way. */
-enum authorize_answer authorize_by_groups(const struct settings *settings, struct arena *arena,
-	const struct authorize_question *question);
+enum authorize_answer authorize_by_groups(
+	const struct settings *settings, struct arena *arena, const struct authorize_question *question);
 
 /* The account's ACL, to be asked when the other rules have denied. */
 enum authorize_answer authorize_by_account_acl(

@@ -14,9 +14,8 @@ static const char allow[] = "DELETE, GET, HEAD, OPTIONS, POST, PUT";
 
 /* ---- what the owner alone may see and set ---- */
 
-static const char *const owner_headers[] = {"X-Container-Read", "X-Container-Write",
-	"X-Container-Sync-Key", "X-Container-Sync-To", "X-Container-Meta-Temp-Url-Key",
-	"X-Container-Meta-Temp-Url-Key-2", NULL};
+static const char *const owner_headers[] = {"X-Container-Read", "X-Container-Write", "X-Container-Sync-Key",
+	"X-Container-Sync-To", "X-Container-Meta-Temp-Url-Key", "X-Container-Meta-Temp-Url-Key-2", NULL};
 
 static void hide_owner_headers(struct request *request, struct headers *headers)
 {
@@ -40,8 +39,7 @@ static bool clean_acls(struct request *request, struct reply *reply)
 			reply_plain(reply, 400, error);
 			return false;
 		}
-		headers_set(&request->headers, names[i],
-			arena_strndup(request->arena, clean.data, clean.length));
+		headers_set(&request->headers, names[i], arena_strndup(request->arena, clean.data, clean.length));
 	}
 	return true;
 }
@@ -53,15 +51,13 @@ static void policy_to_client(struct proxy *proxy, struct reply *reply)
 	const char *index = headers_get(&reply->headers, "X-Backend-Storage-Policy-Index");
 	if (!index)
 		return;
-	const struct proxy_policy *policy =
-		proxy_policy_by_index(proxy, (int)strtol(index, NULL, 10));
+	const struct proxy_policy *policy = proxy_policy_by_index(proxy, (int)strtol(index, NULL, 10));
 	if (policy)
 		headers_set(&reply->headers, "X-Storage-Policy", policy->name);
 }
 
 /* The policy that the client names; *ret_index is -1 when it names none. False: 400 is set. */
-static bool policy_from_client(
-	struct proxy *proxy, struct request *request, struct reply *reply, int *ret_index)
+static bool policy_from_client(struct proxy *proxy, struct request *request, struct reply *reply, int *ret_index)
 {
 	const char *name = headers_get(&request->headers, "X-Storage-Policy");
 	*ret_index = -1;
@@ -69,14 +65,11 @@ static bool policy_from_client(
 		return true;
 	const struct proxy_policy *policy = proxy_policy_by_name(proxy, name);
 	if (!policy) {
-		reply_plain(reply, 400,
-			arena_printf(reply->arena, "Invalid X-Storage-Policy '%s'", name));
+		reply_plain(reply, 400, arena_printf(reply->arena, "Invalid X-Storage-Policy '%s'", name));
 		return false;
 	}
 	if (policy->is_deprecated) {
-		reply_plain(reply, 400,
-			arena_printf(
-				reply->arena, "Storage Policy '%s' is deprecated", policy->name));
+		reply_plain(reply, 400, arena_printf(reply->arena, "Storage Policy '%s' is deprecated", policy->name));
 		return false;
 	}
 	*ret_index = policy->index;
@@ -108,8 +101,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 		return;
 	}
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
-		    SLICE_NONE, true)) {
+	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container, SLICE_NONE, true)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -145,10 +137,8 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	headers_remove(&reply->headers, "X-Put-Timestamp");
 	if (reply->status / 100 == 2)
 		headers_set(&reply->headers, "X-Container-Sharding",
-			header_is_true(
-				headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root"))
-				? "True"
-				: "False");
+			header_is_true(headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root")) ? "True"
+												       : "False");
 }
 
 /* ---- writes ---- */
@@ -163,8 +153,8 @@ static void add_account_headers(void *argument, size_t index, size_t count, stru
 		if (i % count != index)
 			continue;
 		const struct ring_device *device = accounts->primaries[i];
-		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d",
-			hosts.length ? "," : "", device->ip, device->port);
+		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts.length ? "," : "",
+			device->ip, device->port);
 		buf_printf(&devices, "%s%s", devices.length ? "," : "", device->device);
 	}
 	if (hosts.length) {
@@ -176,18 +166,16 @@ static void add_account_headers(void *argument, size_t index, size_t count, stru
 	buf_release(&devices);
 }
 
-static void co_write(struct proxy *proxy, struct request *request, struct headers *headers,
-	bool tell_account, struct reply *reply)
+static void co_write(
+	struct proxy *proxy, struct request *request, struct headers *headers, bool tell_account, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes, accounts;
-	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
-		    SLICE_NONE, false)) {
+	if (nodes_init(&nodes, proxy, BACKEND_CONTAINER, 0, context->account, context->container, SLICE_NONE, false)) {
 		reply_status(reply, 503);
 		return;
 	}
-	if (nodes_init(&accounts, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE,
-		    SLICE_NONE, false)) {
+	if (nodes_init(&accounts, proxy, BACKEND_ACCOUNT, 0, context->account, SLICE_NONE, SLICE_NONE, false)) {
 		nodes_release(&nodes);
 		reply_status(reply, 503);
 		return;
@@ -208,8 +196,7 @@ static void co_write(struct proxy *proxy, struct request *request, struct header
 	policy_to_client(proxy, reply);
 }
 
-static bool co_too_many_containers(
-	struct proxy *proxy, struct request *request, const struct info *account)
+static bool co_too_many_containers(struct proxy *proxy, struct request *request, const struct info *account)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	if (!proxy->options.max_containers_per_account ||
@@ -219,8 +206,7 @@ static bool co_too_many_containers(
 	for (; listed && *listed; listed++)
 		if (slice_equal(slice_from(*listed), context->account))
 			return false;
-	return !info_exists(
-		co_container_info(proxy, request, context->account, context->container));
+	return !info_exists(co_container_info(proxy, request, context->account, context->container));
 }
 
 /* The account exists, or was made. False: the reply is set. */
@@ -228,17 +214,15 @@ static bool co_account_ready(struct proxy *proxy, struct request *request, struc
 {
 	struct proxy_context *context = proxy_context_of(request);
 	const struct info *account = co_account_info(proxy, request, context->account);
-	bool hidden =
-		constraints_account_auto_created(&proxy->options.constraints, context->account);
+	bool hidden = constraints_account_auto_created(&proxy->options.constraints, context->account);
 	if (!info_exists(account) && !hidden && !co_account_autocreate(proxy, request)) {
 		reply_status(reply, account->status / 100 == 5 ? 503 : 404);
 		return false;
 	}
 	if (co_too_many_containers(proxy, request, account)) {
 		reply_status(reply, 403);
-		reply->text =
-			slice_from(arena_printf(reply->arena, "Reached container limit of %lld",
-				(long long)proxy->options.max_containers_per_account));
+		reply->text = slice_from(arena_printf(reply->arena, "Reached container limit of %lld",
+			(long long)proxy->options.max_containers_per_account));
 		return false;
 	}
 	return true;
@@ -266,8 +250,8 @@ static void co_put(struct proxy *proxy, struct request *request, struct reply *r
 	if (policy >= 0)
 		headers_set_format(&headers, "X-Backend-Storage-Policy-Index", "%d", policy);
 	else
-		headers_set_format(&headers, "X-Backend-Storage-Policy-Default", "%d",
-			proxy_policy_default(proxy)->index);
+		headers_set_format(
+			&headers, "X-Backend-Storage-Policy-Default", "%d", proxy_policy_default(proxy)->index);
 	co_write(proxy, request, &headers, true, reply);
 }
 

@@ -17,8 +17,7 @@ struct proxy_context;
  * Set by the auth filter, called by the controllers (twice where the ACL is known only later). 0:
  * go on. Otherwise the reply is filled in (401 or 403). May be called in a coroutine only.
  */
-typedef int co_authorize_function(
-	struct request *request, struct proxy_context *context, struct reply *reply);
+typedef int co_authorize_function(struct request *request, struct proxy_context *context, struct reply *reply);
 
 struct proxy_context {
 	struct proxy *proxy;
@@ -31,14 +30,14 @@ struct proxy_context {
 	struct timestamp timestamp; /* X-Timestamp of this request */
 
 	/* who asks */
-	const char *user;		     /* "account:user" for the log, NULL when anonymous */
-	const char *const *groups;	     /* NULL-terminated; NULL when anonymous. Swift's list:
+	const char *user;                    /* "account:user" for the log, NULL when anonymous */
+	const char *const *groups;           /* NULL-terminated; NULL when anonymous. Swift's list:
 						"test:tester", "test", … */
 	const char *const *service_groups;   /* of X-Service-Token, or NULL */
 	co_authorize_function *co_authorize; /* NULL: everybody may */
 	void *authorize_argument;
 	bool authorize_override; /* an inner request of a filter that has checked already */
-	bool delay_denial;	 /* the controller will call again with the ACL */
+	bool delay_denial;       /* the controller will call again with the ACL */
 
 	/* what the request is judged by, set by the controllers */
 	const char *acl;       /* container read or write ACL, or NULL */
@@ -46,10 +45,9 @@ struct proxy_context {
 	bool reseller_request; /* may manage accounts: PUT and DELETE of accounts, quotas */
 
 	bool allow_reserved_names;
-	const char *source; /* tag of the filter that made this inner request, for the log; NULL for
+	const char *source;      /* tag of the filter that made this inner request, for the log; NULL for
 			       clients */
-	const char
-		*client_path; /* what the client asked for, with query, for the log and Referer */
+	const char *client_path; /* what the client asked for, with query, for the log and Referer */
 };
 
 static inline struct proxy_context *proxy_context_of(const struct request *request)

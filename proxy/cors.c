@@ -21,8 +21,7 @@ static bool text_has(const char *origins, const char *origin)
 	while (origins && *origins) {
 		origins += strspn(origins, " ");
 		size_t word = strcspn(origins, " ");
-		if ((word == length && memcmp(origins, origin, word) == 0) ||
-			(word == 1 && *origins == '*'))
+		if ((word == length && memcmp(origins, origin, word) == 0) || (word == 1 && *origins == '*'))
 			return true;
 		origins += word;
 	}
@@ -67,8 +66,7 @@ static void vary_by_origin(struct reply *reply)
 		headers_set_format(&reply->headers, "Vary", "%s, Origin", vary);
 }
 
-void co_cors_options(
-	struct proxy *proxy, struct request *request, struct reply *reply, const char *allow)
+void co_cors_options(struct proxy *proxy, struct request *request, struct reply *reply, const char *allow)
 {
 	const char *origin = headers_get(&request->headers, "Origin");
 	reply_empty(reply, 200);
@@ -83,8 +81,7 @@ void co_cors_options(
 		return;
 	}
 	const char *own = info_header(container, "X-Container-Meta-Access-Control-Allow-Origin");
-	headers_set(
-		&reply->headers, "Access-Control-Allow-Origin", text_has(own, "*") ? "*" : origin);
+	headers_set(&reply->headers, "Access-Control-Allow-Origin", text_has(own, "*") ? "*" : origin);
 	headers_set(&reply->headers, "Access-Control-Allow-Methods", allow);
 	const char *age = info_header(container, "X-Container-Meta-Access-Control-Max-Age");
 	if (age)
@@ -108,8 +105,7 @@ static void expose(struct proxy *proxy, const struct info *container, struct rep
 		buf_printf(&names, ", %s", *name);
 	for (size_t i = 0; i < reply->headers.count; i++) {
 		const char *name = reply->headers.items[i].name;
-		if (!header_has_prefix(name, "X-Container-Meta-") &&
-			!header_has_prefix(name, "X-Object-Meta-"))
+		if (!header_has_prefix(name, "X-Container-Meta-") && !header_has_prefix(name, "X-Object-Meta-"))
 			continue;
 		buf_append(&names, ", ", 2);
 		for (const char *c = name; *c; c++)

@@ -27,8 +27,7 @@ struct fan_out_run {
 	struct request *request;
 	const struct fan_out *plan;
 	struct legs *legs;
-	struct slot slots[RING_REPLICAS_MAX *
-			  2]; /* one per primary, then the extra handoffs of a POST */
+	struct slot slots[RING_REPLICAS_MAX * 2]; /* one per primary, then the extra handoffs of a POST */
 	size_t count;
 	size_t primaries;
 	bool extra_asked;
@@ -44,16 +43,14 @@ static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
 		slot->status = 503;
 		return;
 	}
-	struct leg_target target = {
-		plan->nodes->service, slot->device->ip, slot->device->port, slot->device->device};
+	struct leg_target target = {plan->nodes->service, slot->device->ip, slot->device->port, slot->device->device};
 	struct leg *leg = leg_new(run->legs, &target, plan->method, slot);
 	struct request *request = leg_request(leg);
-	request->path = node_path(leg_arena(leg), slot->device, plan->nodes->partition,
-		plan->account, plan->container, plan->object);
+	request->path = node_path(
+		leg_arena(leg), slot->device, plan->nodes->partition, plan->account, plan->container, plan->object);
 	request->query = arena_slice(leg_arena(leg), plan->query);
 	headers_copy(&request->headers, plan->headers);
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s",
-		run->request->transaction_id);
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", run->request->transaction_id);
 	if (plan->more_headers)
 		plan->more_headers(plan->argument, index, run->primaries, &request->headers);
 	const struct backend_timeouts *timeouts = &plan->nodes->proxy->options.timeouts;
@@ -65,8 +62,7 @@ static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
 /* A 404 of a handoff that has never heard of the name says nothing: it counts as no answer. */
 static bool is_useful(const struct slot *slot, const struct reply *reply)
 {
-	return !(slot->handoff && reply->status == 404 &&
-		 !headers_get(&reply->headers, "X-Backend-Timestamp"));
+	return !(slot->handoff && reply->status == 404 && !headers_get(&reply->headers, "X-Backend-Timestamp"));
 }
 
 static void take_answer(struct fan_out_run *run, struct slot *slot, size_t index)
@@ -100,8 +96,7 @@ static void take_answers(struct fan_out_run *run)
 		if (leg_state(slot->leg) >= LEG_REPLIED) {
 			take_answer(run, slot, i);
 		} else if (now >= slot->deadline_ms) {
-			node_failed(run->plan->nodes, slot->device, run->request->transaction_id,
-				"timed out");
+			node_failed(run->plan->nodes, slot->device, run->request->transaction_id, "timed out");
 			start_leg(run, slot, i);
 		}
 	}
@@ -129,8 +124,7 @@ static size_t count_primaries(const struct fan_out_run *run, int status)
 static bool ask_extra_handoffs(struct fan_out_run *run)
 {
 	size_t found = count_primaries(run, 202);
-	if (!run->plan->is_post || run->extra_asked || !found ||
-		found >= quorum_size(run->primaries))
+	if (!run->plan->is_post || run->extra_asked || !found || found >= quorum_size(run->primaries))
 		return false;
 	run->extra_asked = true;
 	for (size_t missing = count_primaries(run, 404); missing; missing--) {
@@ -170,8 +164,7 @@ static void co_gather(struct fan_out_run *run)
 		int statuses[RING_REPLICAS_MAX * 2];
 		size_t count = collect(run, statuses, false);
 		if (stragglers == CO_FOREVER && quorum_reached(statuses, count, quorum))
-			stragglers =
-				deadline_after_ms(run->plan->nodes->proxy->options.post_quorum_ms);
+			stragglers = deadline_after_ms(run->plan->nodes->proxy->options.post_quorum_ms);
 		if (loop_now_ms() >= stragglers)
 			return;
 		uint64_t deadline = next_deadline(run);
@@ -184,8 +177,8 @@ static void co_choose(struct fan_out_run *run, struct reply *reply)
 	int statuses[RING_REPLICAS_MAX * 2];
 	size_t count = collect(run, statuses, true);
 	size_t index;
-	int status = quorum_best_response(statuses, count, quorum_size(run->primaries),
-		run->plan->overrides, run->plan->override_count, &index);
+	int status = quorum_best_response(
+		statuses, count, quorum_size(run->primaries), run->plan->overrides, run->plan->override_count, &index);
 	/* that nobody has it cannot be right where somebody took the POST */
 	if (run->plan->is_post && status == 404 && count_primaries(run, 202))
 		status = 503;

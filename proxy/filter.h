@@ -11,20 +11,17 @@
 struct filter {
 	const char *name;
 	/* Like a handler; calls co_filter_next() to pass the request on, once at most. */
-	void (*co_handle)(
-		const struct filter *filter, struct request *request, struct reply *reply);
+	void (*co_handle)(const struct filter *filter, struct request *request, struct reply *reply);
 	void *context;
 	const struct filter *next; /* NULL for the application */
 };
 
-static inline void co_filter_handle(
-	const struct filter *filter, struct request *request, struct reply *reply)
+static inline void co_filter_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	filter->co_handle(filter, request, reply);
 }
 
-static inline void co_filter_next(
-	const struct filter *filter, struct request *request, struct reply *reply)
+static inline void co_filter_next(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	filter->next->co_handle(filter->next, request, reply);
 }

@@ -13,8 +13,8 @@
 
 /* ---- life ---- */
 
-int auth_new(const struct settings *settings, co_account_acl_function *co_account_acl,
-	struct auth **ret_auth, char **ret_error)
+int auth_new(const struct settings *settings, co_account_acl_function *co_account_acl, struct auth **ret_auth,
+	char **ret_error)
 {
 	struct token_keys *keys = NULL;
 	const char *path = settings->auth.token_keys;
@@ -68,12 +68,11 @@ int auth_reload(struct auth *auth, char **ret_error)
 /* ---- who asks ---- */
 
 /* The groups of the token's user; NULL when the token is no good or the user is gone. */
-static const char *const *groups_of(
-	const struct auth *auth, const struct request *request, const char *token)
+static const char *const *groups_of(const struct auth *auth, const struct request *request, const char *token)
 {
 	struct slice name;
-	int error = token_verify(auth->keys, request->arena, auth_token_prefix(auth), token,
-		(int64_t)time(NULL), &name);
+	int error =
+		token_verify(auth->keys, request->arena, auth_token_prefix(auth), token, (int64_t)time(NULL), &name);
 	if (error)
 		return NULL;
 	const struct user *user = users_find(auth->users, name);
@@ -89,19 +88,17 @@ static size_t count_groups(const char *const *groups)
 }
 
 /* One list after the other. */
-static const char *const *join_groups(
-	struct arena *arena, const char *const *first, const char *const *second)
+static const char *const *join_groups(struct arena *arena, const char *const *first, const char *const *second)
 {
 	size_t first_count = count_groups(first), second_count = count_groups(second);
-	const char **groups =
-		arena_zalloc(arena, (first_count + second_count + 1) * sizeof(*groups));
+	const char **groups = arena_zalloc(arena, (first_count + second_count + 1) * sizeof(*groups));
 	memcpy(groups, first, first_count * sizeof(*groups));
 	memcpy(groups + first_count, second, second_count * sizeof(*groups));
 	return groups;
 }
 
-static void set_authorize(const struct auth *auth, struct proxy_context *context,
-	co_authorize_function *co_authorize_request)
+static void set_authorize(
+	const struct auth *auth, struct proxy_context *context, co_authorize_function *co_authorize_request)
 {
 	context->co_authorize = co_authorize_request;
 	context->authorize_argument = (void *)auth;
@@ -109,8 +106,8 @@ static void set_authorize(const struct auth *auth, struct proxy_context *context
 
 /* A good token: the context learns who it is. As in tempauth, the groups of the service token are
  * added to the user's, and one without a good user's token counts for nothing. */
-static void accept_user(const struct auth *auth, struct request *request,
-	struct proxy_context *context, const char *const *groups)
+static void accept_user(
+	const struct auth *auth, struct request *request, struct proxy_context *context, const char *const *groups)
 {
 	const char *service_token = headers_get(&request->headers, "X-Service-Token");
 	context->user = groups[1];
@@ -128,12 +125,10 @@ static void accept_user(const struct auth *auth, struct request *request,
 
 /* A token with our prefix that is no good. True: the reply is the answer. With the empty prefix it
  * may be the token of somebody else, so nobody is denied here. */
-static bool refuse_token(
-	const struct auth *auth, struct proxy_context *context, struct reply *reply)
+static bool refuse_token(const struct auth *auth, struct proxy_context *context, struct reply *reply)
 {
 	if (*auth_token_prefix(auth)) {
-		reply_unauthorized(reply,
-			context->account.length ? context->account : SLICE_LITERAL("unknown"));
+		reply_unauthorized(reply, context->account.length ? context->account : SLICE_LITERAL("unknown"));
 		return true;
 	}
 	if (!context->co_authorize)
@@ -145,8 +140,7 @@ static bool refuse_token(
  * are theirs. */
 static void accept_anonymous(const struct auth *auth, struct proxy_context *context)
 {
-	const struct reseller_settings *reseller =
-		authorize_reseller_of(auth->settings, context->account);
+	const struct reseller_settings *reseller = authorize_reseller_of(auth->settings, context->account);
 	co_authorize_function *otherwise = *auth_token_prefix(auth) ? co_auth_deny : co_auth_judge;
 	if (reseller && *reseller->prefix)
 		set_authorize(auth, context, co_auth_judge);
@@ -154,8 +148,7 @@ static void accept_anonymous(const struct auth *auth, struct proxy_context *cont
 		set_authorize(auth, context, otherwise);
 }
 
-static void co_filter_auth_handle(
-	const struct filter *filter, struct request *request, struct reply *reply)
+static void co_filter_auth_handle(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	const struct auth *auth = filter->context;
 	struct proxy_context *context = proxy_context_of(request);
@@ -201,8 +194,8 @@ static int take_account_acl(struct request *request, struct reply *reply)
 	struct account_acl acl;
 	const char *error;
 	if (account_acl_parse(request->arena, slice_from(text), &acl, &error)) {
-		const char *message = arena_printf(reply->arena,
-			"X-Account-Access-Control invalid: %s\n\nInput: %s\n", error, text);
+		const char *message =
+			arena_printf(reply->arena, "X-Account-Access-Control invalid: %s\n\nInput: %s\n", error, text);
 		reply_text(reply, 400, "text/plain; charset=UTF-8", message);
 		return -EINVAL;
 	}
@@ -220,8 +213,7 @@ static enum authorize_answer co_ask_account_acl(const struct auth *auth, struct 
 	struct account_acl acl;
 	const char *error;
 	if (account_acl_parse(request->arena, slice_from(json), &acl, &error)) {
-		log_write(LOG_LEVEL_WARNING, request->transaction_id,
-			"the ACL stored with account %.*s is invalid: %s",
+		log_write(LOG_LEVEL_WARNING, request->transaction_id, "the ACL stored with account %.*s is invalid: %s",
 			SLICE_PRINT(context->account), error);
 		return AUTHORIZE_DENIED;
 	}
@@ -234,8 +226,7 @@ int co_auth_deny(struct request *request, struct proxy_context *context, struct 
 	if (context->groups)
 		reply_status(reply, 403);
 	else
-		reply_unauthorized(reply,
-			context->account.length ? context->account : SLICE_LITERAL("unknown"));
+		reply_unauthorized(reply, context->account.length ? context->account : SLICE_LITERAL("unknown"));
 	return -EACCES;
 }
 
@@ -255,8 +246,7 @@ int co_auth_judge(struct request *request, struct proxy_context *context, struct
 		.referrer = headers_get(&request->headers, "Referer"),
 		.container_acl = context->acl,
 	};
-	enum authorize_answer answer =
-		authorize_by_groups(auth->settings, request->arena, &question);
+	enum authorize_answer answer = authorize_by_groups(auth->settings, request->arena, &question);
 	if (answer == AUTHORIZE_DENIED && context->groups)
 		answer = co_ask_account_acl(auth, request, context, &question);
 	if (answer == AUTHORIZE_DENIED)

@@ -21,16 +21,15 @@ struct settings;
  * in *ret_json, in the request's arena, or NULL when it has none. 0, or -errno when the account
  * could not be asked.
  */
-typedef int co_account_acl_function(
-	struct request *request, struct proxy_context *context, char **ret_json);
+typedef int co_account_acl_function(struct request *request, struct proxy_context *context, char **ret_json);
 
 /*
  * The settings must live as long as the auth. `co_account_acl` may be NULL: no account has an ACL
  * then. 0; or a negative errno with a malloc'ed line in *ret_error when the token keys cannot be
  * read.
  */
-int auth_new(const struct settings *settings, co_account_acl_function *co_account_acl,
-	struct auth **ret_auth, char **ret_error);
+int auth_new(const struct settings *settings, co_account_acl_function *co_account_acl, struct auth **ret_auth,
+	char **ret_error);
 
 /* Nobody may use the auth or its filters any more. NULL is accepted. */
 void auth_free(struct auth *auth);

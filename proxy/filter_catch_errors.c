@@ -23,9 +23,8 @@ static void make_transaction_id(const struct proxy *proxy, struct request *reque
 		struct slice quoted = url_encode(request->arena, part, true);
 		(void)snprintf(quoted_extra, sizeof(quoted_extra), "-%.*s", SLICE_PRINT(quoted));
 	}
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id),
-		"tx%.21s-%010llx%s%s", digits, (unsigned long long)time(NULL), suffix,
-		quoted_extra);
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "tx%.21s-%010llx%s%s", digits,
+		(unsigned long long)time(NULL), suffix, quoted_extra);
 }
 
 /* The decoded path's parts. What is wrong with it is answered by the application, after the
@@ -46,9 +45,8 @@ void catch_errors_begin(struct proxy *proxy, struct request *request)
 	struct proxy_context *context = arena_zalloc(request->arena, sizeof(*context));
 	context->proxy = proxy;
 	context->timestamp = timestamp_now();
-	context->client_path =
-		arena_printf(request->arena, "%.*s%s%.*s", SLICE_PRINT(request->path),
-			request->query.length ? "?" : "", SLICE_PRINT(request->query));
+	context->client_path = arena_printf(request->arena, "%.*s%s%.*s", SLICE_PRINT(request->path),
+		request->query.length ? "?" : "", SLICE_PRINT(request->query));
 	request->context = context;
 	make_transaction_id(proxy, request);
 	if (request->path.length)

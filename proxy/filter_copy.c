@@ -22,8 +22,7 @@ struct copy {
 /* ---- the names ---- */
 
 /* "container/object" of a header, percent-encoded, a leading slash allowed. */
-static bool split_name(struct arena *arena, const char *text, struct slice *ret_container,
-	struct slice *ret_object)
+static bool split_name(struct arena *arena, const char *text, struct slice *ret_container, struct slice *ret_object)
 {
 	struct slice raw = slice_from(text);
 	const char *mark = memchr(raw.data, '?', raw.length);
@@ -43,8 +42,8 @@ static bool split_name(struct arena *arena, const char *text, struct slice *ret_
 }
 
 /* Swift's check_account_format: one path segment. */
-static bool account_of(struct request *request, const char *header, struct slice fallback,
-	struct slice *ret_account, struct reply *reply)
+static bool account_of(struct request *request, const char *header, struct slice fallback, struct slice *ret_account,
+	struct reply *reply)
 {
 	const char *text = headers_get(&request->headers, header);
 	*ret_account = fallback;
@@ -58,8 +57,7 @@ static bool account_of(struct request *request, const char *header, struct slice
 		return false;
 	}
 	if (memchr(decoded.data, '/', decoded.length)) {
-		reply_text(reply, 412, "text/html; charset=UTF-8",
-			"Account name cannot contain slashes");
+		reply_text(reply, 412, "text/html; charset=UTF-8", "Account name cannot contain slashes");
 		return false;
 	}
 	*ret_account = decoded;
@@ -73,8 +71,7 @@ static bool name_or_412(struct request *request, const char *header, struct slic
 	if (text && split_name(request->arena, text, ret_container, ret_object))
 		return true;
 	reply_text(reply, 412, "text/html; charset=UTF-8",
-		arena_printf(reply->arena,
-			"%s header must be of the form <container name>/<object name>", header));
+		arena_printf(reply->arena, "%s header must be of the form <container name>/<object name>", header));
 	return false;
 }
 
@@ -85,11 +82,9 @@ static bool take_copy(struct copy *copy, struct reply *reply)
 	copy->target_account = context->account;
 	copy->target_container = context->container;
 	copy->target_object = context->object;
-	if (!account_of(
-		    request, "X-Copy-From-Account", context->account, &copy->source_account, reply))
+	if (!account_of(request, "X-Copy-From-Account", context->account, &copy->source_account, reply))
 		return false;
-	return name_or_412(
-		request, "X-Copy-From", &copy->source_container, &copy->source_object, reply);
+	return name_or_412(request, "X-Copy-From", &copy->source_container, &copy->source_object, reply);
 }
 
 /* COPY: the request's own path is the source. */
@@ -105,28 +100,26 @@ static bool take_destination(struct copy *copy, struct reply *reply)
 	copy->source_account = context->account;
 	copy->source_container = context->container;
 	copy->source_object = context->object;
-	if (!account_of(
-		    request, "Destination-Account", context->account, &copy->target_account, reply))
+	if (!account_of(request, "Destination-Account", context->account, &copy->target_account, reply))
 		return false;
-	return name_or_412(
-		request, "Destination", &copy->target_container, &copy->target_object, reply);
+	return name_or_412(request, "Destination", &copy->target_container, &copy->target_object, reply);
 }
 
 /* ---- the two requests ---- */
 
-static struct slice path_of(struct arena *arena, const char *version, struct slice account,
-	struct slice container, struct slice object)
+static struct slice path_of(
+	struct arena *arena, const char *version, struct slice account, struct slice container, struct slice object)
 {
 	struct slice a = url_encode(arena, account, false);
 	struct slice c = url_encode(arena, container, false);
 	struct slice o = url_encode(arena, object, true);
-	return slice_from(arena_printf(arena, "/%s/%.*s/%.*s/%.*s", version, SLICE_PRINT(a),
-		SLICE_PRINT(c), SLICE_PRINT(o)));
+	return slice_from(
+		arena_printf(arena, "/%s/%.*s/%.*s/%.*s", version, SLICE_PRINT(a), SLICE_PRINT(c), SLICE_PRINT(o)));
 }
 
 /* A request like the client's for another object. */
-static struct request *sub_request(struct copy *copy, enum method method, struct slice account,
-	struct slice container, struct slice object)
+static struct request *sub_request(
+	struct copy *copy, enum method method, struct slice account, struct slice container, struct slice object)
 {
 	struct request *original = copy->request;
 	struct request *request = arena_alloc(original->arena, sizeof(*request));
@@ -148,10 +141,9 @@ static struct request *sub_request(struct copy *copy, enum method method, struct
 
 static bool is_source_only(const char *name, void *argument)
 {
-	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Etag",
-		"If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since", "Range",
-		"X-Copy-From", "X-Copy-From-Account", "Destination", "Destination-Account",
-		"X-Fresh-Metadata", "Expect", NULL};
+	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Etag", "If-None-Match", "If-Match",
+		"If-Modified-Since", "If-Unmodified-Since", "Range", "X-Copy-From", "X-Copy-From-Account",
+		"Destination", "Destination-Account", "X-Fresh-Metadata", "Expect", NULL};
 	(void)argument;
 	for (size_t i = 0; names[i]; i++)
 		if (strcasecmp(name, names[i]) == 0)
@@ -161,8 +153,8 @@ static bool is_source_only(const char *name, void *argument)
 
 static void co_get_source(struct copy *copy, struct reply *reply)
 {
-	struct request *request = sub_request(copy, METHOD_GET, copy->source_account,
-		copy->source_container, copy->source_object);
+	struct request *request =
+		sub_request(copy, METHOD_GET, copy->source_account, copy->source_container, copy->source_object);
 	request->body = body_from_slice(request->arena, SLICE_NONE);
 	request->content_length = 0;
 	request->has_length = false;
@@ -179,8 +171,8 @@ static void co_get_source(struct copy *copy, struct reply *reply)
 static void inherit_headers(struct copy *copy, struct request *put, const struct reply *source)
 {
 	static const char *const always[] = {"Content-Type", NULL};
-	static const char *const kept[] = {"Content-Encoding", "Content-Disposition", "X-Delete-At",
-		"Cache-Control", "Content-Language", "Expires", "X-Robots-Tag", NULL};
+	static const char *const kept[] = {"Content-Encoding", "Content-Disposition", "X-Delete-At", "Cache-Control",
+		"Content-Language", "Expires", "X-Robots-Tag", NULL};
 	for (size_t i = 0; i < source->headers.count; i++) {
 		const struct header *header = &source->headers.items[i];
 		bool wanted = header_has_prefix(header->name, "X-Object-Sysmeta-");
@@ -193,8 +185,8 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 				wanted |= strcasecmp(header->name, kept[j]) == 0;
 		}
 		const char *sent = headers_get(&put->headers, header->name);
-		bool deletes_itself = strcasecmp(header->name, "X-Delete-At") == 0 &&
-				      headers_get(&put->headers, "X-Delete-After");
+		bool deletes_itself =
+			strcasecmp(header->name, "X-Delete-At") == 0 && headers_get(&put->headers, "X-Delete-After");
 		if (wanted && (!sent || !*sent) && !deletes_itself)
 			headers_set(&put->headers, header->name, header->value);
 	}
@@ -202,13 +194,12 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 
 static void co_put_target(struct copy *copy, const struct reply *source, struct reply *reply)
 {
-	struct request *request = sub_request(copy, METHOD_PUT, copy->target_account,
-		copy->target_container, copy->target_object);
+	struct request *request =
+		sub_request(copy, METHOD_PUT, copy->target_account, copy->target_container, copy->target_object);
 	headers_remove_if(&request->headers, is_source_only, NULL);
 	inherit_headers(copy, request, source);
 	request->body = source->body ? source->body : body_from_slice(request->arena, source->text);
-	request->content_length =
-		source->body ? source->content_length : (int64_t)source->text.length;
+	request->content_length = source->body ? source->content_length : (int64_t)source->text.length;
 	request->chunked = request->content_length < 0;
 	request->has_length = !request->chunked;
 	/* a whole copy must arrive as it left */
@@ -224,8 +215,7 @@ static void describe_source(struct copy *copy, const struct reply *source, struc
 	headers_set_format(&reply->headers, "X-Copied-From-Account", "%.*s", SLICE_PRINT(from));
 	struct slice container = url_encode(reply->arena, copy->source_container, false);
 	struct slice object = url_encode(reply->arena, copy->source_object, true);
-	headers_set_format(&reply->headers, "X-Copied-From", "%.*s/%.*s", SLICE_PRINT(container),
-		SLICE_PRINT(object));
+	headers_set_format(&reply->headers, "X-Copied-From", "%.*s/%.*s", SLICE_PRINT(container), SLICE_PRINT(object));
 	const char *modified = headers_get(&source->headers, "Last-Modified");
 	if (modified)
 		headers_set(&reply->headers, "X-Copied-From-Last-Modified", modified);
@@ -278,8 +268,7 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	}
 	struct copy copy = {.filter = filter, .request = request};
 	if (to_here && request->content_length > 0) {
-		reply_text(reply, 400, "text/html; charset=UTF-8",
-			"Copy requests require a zero byte body");
+		reply_text(reply, 400, "text/html; charset=UTF-8", "Copy requests require a zero byte body");
 		return;
 	}
 	if (!(to_here ? take_copy(&copy, reply) : take_destination(&copy, reply)))

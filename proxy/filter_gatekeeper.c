@@ -10,12 +10,11 @@
  */
 static bool is_internal(const char *name, void *argument)
 {
-	static const char *const prefixes[] = {"X-Account-Sysmeta-", "X-Container-Sysmeta-",
-		"X-Object-Sysmeta-", "X-Object-Transient-Sysmeta-", "X-Backend", NULL};
-	static const char *const names[] = {"X-Account-Host", "X-Account-Device",
-		"X-Account-Partition", "X-Container-Host", "X-Container-Device",
-		"X-Container-Partition", "X-Container-Root-Db-State", "X-Delete-At-Host",
-		"X-Delete-At-Device", "X-Delete-At-Partition", "X-Delete-At-Container", NULL};
+	static const char *const prefixes[] = {"X-Account-Sysmeta-", "X-Container-Sysmeta-", "X-Object-Sysmeta-",
+		"X-Object-Transient-Sysmeta-", "X-Backend", NULL};
+	static const char *const names[] = {"X-Account-Host", "X-Account-Device", "X-Account-Partition",
+		"X-Container-Host", "X-Container-Device", "X-Container-Partition", "X-Container-Root-Db-State",
+		"X-Delete-At-Host", "X-Delete-At-Device", "X-Delete-At-Partition", "X-Delete-At-Container", NULL};
 	(void)argument;
 	if ((name[0] != 'X' && name[0] != 'x') || name[1] != '-')
 		return false;
@@ -41,8 +40,7 @@ static void normalise_names(struct request *request)
 			if (*c == '_')
 				*c = '-';
 		/* framing must never come from such a name: it was judged before */
-		if (strcasecmp(copy, "Content-Length") == 0 ||
-			strcasecmp(copy, "Transfer-Encoding") == 0)
+		if (strcasecmp(copy, "Content-Length") == 0 || strcasecmp(copy, "Transfer-Encoding") == 0)
 			continue;
 		request->headers.items[i].name = copy;
 	}
@@ -51,8 +49,8 @@ static void normalise_names(struct request *request)
 /* Headers of which a second one would leave open whom or what the request means. */
 static bool is_ambiguous(const struct request *request)
 {
-	static const char *const names[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token",
-		"Authorization", "X-Timestamp", "Range", "ETag", NULL};
+	static const char *const names[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token", "Authorization",
+		"X-Timestamp", "Range", "ETag", NULL};
 	for (size_t i = 0; names[i]; i++)
 		if (headers_occurrences(&request->headers, names[i]) > 1)
 			return true;

@@ -14,11 +14,11 @@
 static bool is_listing(const struct proxy *proxy, const struct request *request)
 {
 	const struct proxy_context *context = proxy_context_of(request);
-	if (!context->version || !constraints_api_version_valid(
-					 &proxy->options.constraints, slice_from(context->version)))
+	if (!context->version ||
+		!constraints_api_version_valid(&proxy->options.constraints, slice_from(context->version)))
 		return false;
-	return (request->method == METHOD_GET || request->method == METHOD_HEAD) &&
-	       context->account.data && !context->object.data;
+	return (request->method == METHOD_GET || request->method == METHOD_HEAD) && context->account.data &&
+	       !context->object.data;
 }
 
 static const char *const format_names[] = {
@@ -40,8 +40,7 @@ static void vary_by_accept(struct reply *reply)
 /* The values that must be text; the answer names the first that is not. */
 static const char *first_bad_value(const struct query *query)
 {
-	static const char *const names[] = {
-		"path", "prefix", "marker", "end_marker", "delimiter", "limit", "format"};
+	static const char *const names[] = {"path", "prefix", "marker", "end_marker", "delimiter", "limit", "format"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct slice value;
 		if (query_get(query, names[i], &value) && !utf8_valid(value))
@@ -69,8 +68,7 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	}
 	struct slice format = SLICE_NONE;
 	bool named = query_get(&query, "format", &format) && format.length;
-	enum listing_format chosen =
-		listing_format_choose(format, headers_get(&request->headers, "Accept"));
+	enum listing_format chosen = listing_format_choose(format, headers_get(&request->headers, "Accept"));
 	if (chosen < 0) {
 		if (chosen == LISTING_FORMAT_BAD_HEADER)
 			reply_text(reply, 400, "text/plain", "Invalid Accept header");
@@ -78,15 +76,13 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 			reply_status(reply, 406);
 		return;
 	}
-	request->query = slice_from(
-		arena_printf(request->arena, "%.*s%sformat=%s", SLICE_PRINT(request->query),
-			request->query.length ? "&" : "", format_names[chosen]));
+	request->query = slice_from(arena_printf(request->arena, "%.*s%sformat=%s", SLICE_PRINT(request->query),
+		request->query.length ? "&" : "", format_names[chosen]));
 	headers_remove(&request->headers, "Accept");
 	co_filter_next(filter, request, reply);
 	if (reply->status / 100 != 2)
 		return;
-	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8",
-		listing_format_content_type(chosen));
+	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(chosen));
 	if (!named)
 		vary_by_accept(reply);
 }

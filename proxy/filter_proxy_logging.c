@@ -82,8 +82,7 @@ static const char *client_of(const struct request *request)
 /* client_ip remote_addr datetime method path protocol status referer user_agent auth_token
  * bytes_recvd bytes_sent client_etag transaction_id headers request_time source log_info start_time
  * end_time policy_index */
-static void finished(struct request *request, struct reply *reply, uint64_t bytes_sent, int error,
-	void *argument)
+static void finished(struct request *request, struct reply *reply, uint64_t bytes_sent, int error, void *argument)
 {
 	struct logged *logged = argument;
 	const struct proxy_context *context = proxy_context_of(request);
@@ -143,8 +142,7 @@ static struct logged *logging_begin(struct request *request, struct reply *reply
 	if (!token)
 		token = headers_get(&request->headers, "X-Storage-Token");
 	if (token && *token)
-		logged->token =
-			arena_printf(request->arena, "%.*s...", TOKEN_CHARACTERS_SHOWN, token);
+		logged->token = arena_printf(request->arena, "%.*s...", TOKEN_CHARACTERS_SHOWN, token);
 	logged->referer = headers_get(&request->headers, "Referer");
 	logged->agent = headers_get(&request->headers, "User-Agent");
 	logged->etag = headers_get(&request->headers, "ETag");
@@ -167,8 +165,8 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	}
 	struct logged *logged = logging_begin(request, reply);
 	co_filter_next(filter, request, reply);
-	logged->policy_index = arena_strdup(
-		request->arena, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
+	logged->policy_index =
+		arena_strdup(request->arena, headers_get(&reply->headers, "X-Backend-Storage-Policy-Index"));
 }
 
 struct filter filter_proxy_logging(struct proxy *proxy)

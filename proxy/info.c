@@ -88,8 +88,8 @@ static bool is_of(const struct info *info, struct slice account, struct slice co
 }
 
 /* The kept info with a reference of the caller's, or NULL; *ret_writes for cache_put(). */
-static struct info *cache_get(struct info_cache *cache, struct slice account,
-	struct slice container, uint64_t *ret_writes)
+static struct info *cache_get(
+	struct info_cache *cache, struct slice account, struct slice container, uint64_t *ret_writes)
 {
 	uint64_t key = key_of(account, container);
 	struct shard *shard = shard_of(cache, key);
@@ -97,8 +97,7 @@ static struct info *cache_get(struct info_cache *cache, struct slice account,
 	pthread_mutex_lock(&shard->lock);
 	struct place *place = place_of(shard, key);
 	*ret_writes = place->writes;
-	if (place->info && place->expires_ms > loop_now_ms() &&
-		is_of(place->info, account, container)) {
+	if (place->info && place->expires_ms > loop_now_ms() && is_of(place->info, account, container)) {
 		info = place->info;
 		atomic_fetch_add(&info->references, 1);
 	}
@@ -106,8 +105,7 @@ static struct info *cache_get(struct info_cache *cache, struct slice account,
 	return info;
 }
 
-static void cache_put(
-	struct info_cache *cache, uint64_t writes, struct info *info, uint64_t keep_ms)
+static void cache_put(struct info_cache *cache, uint64_t writes, struct info *info, uint64_t keep_ms)
 {
 	uint64_t key = key_of(info->account, info->container);
 	struct shard *shard = shard_of(cache, key);
@@ -165,8 +163,7 @@ static struct info *info_new(struct slice account, struct slice container, int s
 	return info;
 }
 
-static struct info *co_fetch(
-	struct proxy *proxy, struct request *request, struct slice account, struct slice container)
+static struct info *co_fetch(struct proxy *proxy, struct request *request, struct slice account, struct slice container)
 {
 	struct nodes nodes;
 	enum backend_service service = container.data ? BACKEND_CONTAINER : BACKEND_ACCOUNT;
@@ -190,16 +187,14 @@ static struct info *co_fetch(
 	headers_copy(&info->headers, &reply.headers);
 	reply_finish(request, &reply, 0, 0);
 	info->container_count = number_of(info, "X-Account-Container-Count");
-	info->object_count = number_of(
-		info, container.data ? "X-Container-Object-Count" : "X-Account-Object-Count");
-	info->bytes =
-		number_of(info, container.data ? "X-Container-Bytes-Used" : "X-Account-Bytes-Used");
+	info->object_count = number_of(info, container.data ? "X-Container-Object-Count" : "X-Account-Object-Count");
+	info->bytes = number_of(info, container.data ? "X-Container-Bytes-Used" : "X-Account-Bytes-Used");
 	info->policy_index = (int)number_of(info, "X-Backend-Storage-Policy-Index");
 	return info;
 }
 
-static const struct info *co_get(struct proxy *proxy, struct request *request, struct slice account,
-	struct slice container, uint64_t keep_ms)
+static const struct info *co_get(
+	struct proxy *proxy, struct request *request, struct slice account, struct slice container, uint64_t keep_ms)
 {
 	uint64_t writes;
 	struct info *info = cache_get(proxy->infos, account, container, &writes);
@@ -212,8 +207,7 @@ static const struct info *co_get(struct proxy *proxy, struct request *request, s
 	return info;
 }
 
-const struct info *co_account_info(
-	struct proxy *proxy, struct request *request, struct slice account)
+const struct info *co_account_info(struct proxy *proxy, struct request *request, struct slice account)
 {
 	return co_get(proxy, request, account, SLICE_NONE, proxy->options.recheck_account_ms);
 }

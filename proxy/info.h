@@ -17,10 +17,10 @@ struct proxy;
 /* Immutable once made, reference-counted over threads. Texts are never NULL unless said so. */
 struct info {
 	_Atomic unsigned references;
-	struct slice account;	 /* whose it is */
-	struct slice container;	 /* SLICE_NONE for an account's */
-	int status;		 /* of the HEAD: 2xx exists, 404, 410, 503 when nobody could say */
-	int policy_index;	 /* containers */
+	struct slice account;    /* whose it is */
+	struct slice container;  /* SLICE_NONE for an account's */
+	int status;              /* of the HEAD: 2xx exists, 404, 410, 503 when nobody could say */
+	int policy_index;        /* containers */
 	int64_t container_count; /* accounts */
 	int64_t object_count;
 	int64_t bytes;
@@ -40,8 +40,7 @@ const char *info_header(const struct info *info, const char *name);
 
 /* Both give a reference that the request's arena drops at its end. Never NULL. A container's info
  * needs the account to exist, unless its name starts with ".". */
-const struct info *co_account_info(
-	struct proxy *proxy, struct request *request, struct slice account);
+const struct info *co_account_info(struct proxy *proxy, struct request *request, struct slice account);
 const struct info *co_container_info(
 	struct proxy *proxy, struct request *request, struct slice account, struct slice container);
 

@@ -16,8 +16,7 @@ static json_t *policies_json(const struct proxy *proxy)
 			continue;
 		const char *aliases = policy->aliases && *policy->aliases ? policy->aliases : NULL;
 		json_t *item = json_pack("{s:s, s:o}", "name", policy->name, "aliases",
-			aliases ? json_sprintf("%s, %s", policy->name, aliases)
-				: json_string(policy->name));
+			aliases ? json_sprintf("%s, %s", policy->name, aliases) : json_string(policy->name));
 		if (policy->is_default)
 			json_object_set_new(item, "default", json_true());
 		json_array_append_new(list, item);
@@ -33,8 +32,7 @@ static json_t *swift_json(const struct proxy *proxy)
 	json_object_set_new(swift, "version", json_string(options->version));
 	json_object_set_new(swift, "strict_cors_mode", json_boolean(options->strict_cors_mode));
 	json_object_set_new(swift, "policies", policies_json(proxy));
-	json_object_set_new(
-		swift, "allow_account_management", json_boolean(options->allow_account_management));
+	json_object_set_new(swift, "allow_account_management", json_boolean(options->allow_account_management));
 	json_object_set_new(swift, "account_autocreate", json_boolean(options->account_autocreate));
 	json_object_set_new(swift, "allow_open_expired", json_boolean(options->allow_open_expired));
 	const struct {
@@ -77,16 +75,14 @@ void co_info_handle(struct proxy *proxy, struct request *request, struct reply *
 	struct query query;
 	struct slice signature;
 	/* the admin section: there is no admin key, so no signature can be right */
-	if (query_parse(request->arena, request->query, &query) ||
-		query_get(&query, "swiftinfo_sig", &signature) ||
+	if (query_parse(request->arena, request->query, &query) || query_get(&query, "swiftinfo_sig", &signature) ||
 		query_get(&query, "swiftinfo_expires", &signature)) {
 		reply_status(reply, 403);
 		return;
 	}
 	json_t *info = json_object();
 	json_object_set_new(info, "swift", swift_json(proxy));
-	json_object_set_new(
-		info, "tempauth", json_pack("{s:b}", "account_acls", proxy->options.account_acls));
+	json_object_set_new(info, "tempauth", json_pack("{s:b}", "account_acls", proxy->options.account_acls));
 	char *text = json_dumps(info, JSON_ENSURE_ASCII);
 	reply_text(reply, 200, "application/json; charset=UTF-8", arena_strdup(reply->arena, text));
 	free(text);

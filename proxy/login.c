@@ -4,7 +4,7 @@
  *	GET <auth_prefix>v1.0, <auth_prefix>auth      X-Auth-User: account:user    X-Auth-Key: key
  *	    (or X-Storage-User, X-Storage-Pass)
  *	GET <auth_prefix>v1/<account>/auth            X-Storage-User: user         X-Storage-Pass:
- *key (or X-Auth-User: account:user, X-Auth-Key)
+ * key (or X-Auth-User: account:user, X-Auth-Key)
  */
 #include <inttypes.h>
 #include <string.h>
@@ -23,8 +23,7 @@ void reply_unauthorized(struct reply *reply, struct slice realm)
 {
 	struct slice quoted = url_encode(reply->arena, realm, true);
 	reply_status(reply, 401);
-	headers_set_format(
-		&reply->headers, "Www-Authenticate", "Swift realm=\"%.*s\"", SLICE_PRINT(quoted));
+	headers_set_format(&reply->headers, "Www-Authenticate", "Swift realm=\"%.*s\"", SLICE_PRINT(quoted));
 }
 
 /* The first of the two headers that is there and not empty, or NULL. */
@@ -55,8 +54,7 @@ static bool split_name(const char *name, struct slice *ret_account, struct slice
 }
 
 /* The form with the account in the path. */
-static void take_v1(
-	const struct request *request, struct slice account, struct credentials *credentials)
+static void take_v1(const struct request *request, struct slice account, struct credentials *credentials)
 {
 	const char *user = headers_get(&request->headers, "X-Storage-User");
 	credentials->account = account;
@@ -91,8 +89,7 @@ static const char *host_url(const struct auth *auth, const struct request *reque
 }
 
 /* The scheme is changed as tempauth does it, whatever the URL is made of. */
-static const char *storage_url(
-	const struct auth *auth, const struct request *request, const struct user *user)
+static const char *storage_url(const struct auth *auth, const struct request *request, const struct user *user)
 {
 	static const char mark[] = "$HOST";
 	struct buf url = BUF_INIT;
@@ -105,18 +102,16 @@ static const char *storage_url(
 	const char *scheme = auth->settings->auth.storage_url_scheme;
 	const char *colon = strchr(url.data, ':');
 	bool changed = strcmp(scheme, "default") != 0 && colon;
-	const char *result = arena_printf(
-		request->arena, "%s%s", changed ? scheme : "", changed ? colon : url.data);
+	const char *result = arena_printf(request->arena, "%s%s", changed ? scheme : "", changed ? colon : url.data);
 	buf_release(&url);
 	return result;
 }
 
-static void grant(const struct auth *auth, const struct request *request, const struct user *user,
-	struct reply *reply)
+static void grant(const struct auth *auth, const struct request *request, const struct user *user, struct reply *reply)
 {
 	int64_t life = auth->settings->auth.token_life_ms / 1000;
-	const char *token = token_make(auth->keys, reply->arena, auth_token_prefix(auth),
-		slice_from(user->name), (int64_t)time(NULL) + life);
+	const char *token = token_make(
+		auth->keys, reply->arena, auth_token_prefix(auth), slice_from(user->name), (int64_t)time(NULL) + life);
 	reply_text(reply, 200, "text/html; charset=UTF-8", "");
 	headers_set(&reply->headers, "X-Auth-Token", token);
 	headers_set(&reply->headers, "X-Storage-Token", token);
@@ -125,24 +120,24 @@ static void grant(const struct auth *auth, const struct request *request, const 
 }
 
 /* tempauth's realms: the account, but "unknown" when the user is there and the key is wrong. */
-static void refuse(const struct auth *auth, const struct credentials *credentials,
-	struct slice name, struct reply *reply)
+static void refuse(
+	const struct auth *auth, const struct credentials *credentials, struct slice name, struct reply *reply)
 {
 	bool wrong_key = credentials->key && users_find(auth->users, name);
 	bool unknown = wrong_key || !credentials->account.length;
 	reply_unauthorized(reply, unknown ? SLICE_LITERAL("unknown") : credentials->account);
 }
 
-static void give_token(const struct auth *auth, const struct request *request,
-	const struct credentials *credentials, struct reply *reply)
+static void give_token(const struct auth *auth, const struct request *request, const struct credentials *credentials,
+	struct reply *reply)
 {
 	const struct user *user = NULL;
 	struct slice name = SLICE_NONE;
 	bool whole = credentials->account.length && credentials->user.length && credentials->key;
 	/* a path can bring a NUL, which would cut the name short */
 	if (whole && !memchr(credentials->account.data, 0, credentials->account.length)) {
-		name = slice_from(arena_printf(request->arena, "%.*s:%.*s",
-			SLICE_PRINT(credentials->account), SLICE_PRINT(credentials->user)));
+		name = slice_from(arena_printf(request->arena, "%.*s:%.*s", SLICE_PRINT(credentials->account),
+			SLICE_PRINT(credentials->user)));
 		user = users_check_key(auth->users, name, credentials->key);
 	}
 	if (user)
@@ -156,8 +151,7 @@ static bool equals(struct slice text, const char *literal)
 	return text.data && slice_equal(text, slice_from(literal));
 }
 
-void login_handle(const struct auth *auth, const struct request *request, struct slice path,
-	struct reply *reply)
+void login_handle(const struct auth *auth, const struct request *request, struct slice path, struct reply *reply)
 {
 	size_t prefix = strlen(auth->settings->auth.auth_prefix) - 1; /* its last "/" stays */
 	struct slice rest = slice_of(path.data + prefix, path.length - prefix);
@@ -167,8 +161,7 @@ void login_handle(const struct auth *auth, const struct request *request, struct
 		headers_set(&reply->headers, "Allow", "GET");
 		return;
 	}
-	if (path_split_decoded(rest, 1, 4, true, segments) ||
-		path_split_decoded(rest, 1, 3, true, parts)) {
+	if (path_split_decoded(rest, 1, 4, true, segments) || path_split_decoded(rest, 1, 3, true, parts)) {
 		reply_status(reply, 404);
 		return;
 	}

@@ -90,25 +90,21 @@ static void count_errors(struct error_limiter *limiter, uint64_t key, uint32_t e
 	atomic_fetch_add(&slot->errors, errors);
 }
 
-void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction,
-	const char *what)
+void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what)
 {
 	struct error_limiter *limiter = nodes->proxy->limiter;
 	count_errors(limiter, device_key(device->ip, device->port, device->device), 1);
 	nodes->left += is_limited(limiter, device);
-	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s",
-		backend_service_name(nodes->service), device->ip, device->port, device->device,
-		what);
+	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s", backend_service_name(nodes->service), device->ip,
+		device->port, device->device, what);
 }
 
-void node_failed_late(
-	void *argument, const struct leg_target *target, const char *transaction, int error)
+void node_failed_late(void *argument, const struct leg_target *target, const char *transaction, int error)
 {
 	struct proxy *proxy = argument;
 	count_errors(proxy->limiter, device_key(target->ip, target->port, target->device), 1);
 	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s, after the request was answered",
-		backend_service_name(target->service), target->ip, target->port, target->device,
-		strerror(-error));
+		backend_service_name(target->service), target->ip, target->port, target->device, strerror(-error));
 }
 
 void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction)
@@ -116,8 +112,7 @@ void node_limit(struct nodes *nodes, const struct ring_device *device, const cha
 	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device),
 		nodes->proxy->options.error_suppression_limit + 1);
 	nodes->left++;
-	log_write(LOG_LEVEL_WARNING, transaction,
-		"%s %s:%d/%s: device unusable (507), left out for a while",
+	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: device unusable (507), left out for a while",
 		backend_service_name(nodes->service), device->ip, device->port, device->device);
 }
 
@@ -155,9 +150,8 @@ static struct ring *ring_of(struct proxy *proxy, enum backend_service service, i
 	return ring_store_get(proxy->options.rings, kinds[service], policy_index);
 }
 
-int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service service,
-	int policy_index, struct slice account, struct slice container, struct slice object,
-	bool for_reading)
+int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service service, int policy_index,
+	struct slice account, struct slice container, struct slice object, bool for_reading)
 {
 	memset(nodes, 0, sizeof(*nodes));
 	nodes->proxy = proxy;
@@ -169,8 +163,8 @@ int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service se
 	hash_path(&proxy->options.hash, account, container, object, hash);
 	nodes->partition = ring_partition(nodes->ring, hash);
 	nodes->primary_count = ring_primaries(nodes->ring, nodes->partition, nodes->primaries);
-	nodes->left = proxy->options.request_nodes *
-		      (proxy->options.request_nodes_per_replica ? nodes->primary_count : 1);
+	nodes->left =
+		proxy->options.request_nodes * (proxy->options.request_nodes_per_replica ? nodes->primary_count : 1);
 	if (for_reading) {
 		shuffle(nodes->primaries, nodes->primary_count);
 		locals_first(nodes);
@@ -213,8 +207,8 @@ const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff)
 	return NULL;
 }
 
-struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,
-	struct slice account, struct slice container, struct slice object)
+struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition, struct slice account,
+	struct slice container, struct slice object)
 {
 	struct buf path = BUF_INIT;
 	buf_printf(&path, "/%s/%u/", device->device, partition);

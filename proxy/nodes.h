@@ -33,9 +33,8 @@ struct nodes {
  * The nodes of a name. 0, or -ENOENT when this process has no such ring. `for_reading` puts this
  * process's own devices first and shuffles the others; writing keeps the ring's order.
  */
-int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service service,
-	int policy_index, struct slice account, struct slice container, struct slice object,
-	bool for_reading);
+int nodes_init(struct nodes *nodes, struct proxy *proxy, enum backend_service service, int policy_index,
+	struct slice account, struct slice container, struct slice object, bool for_reading);
 void nodes_release(struct nodes *nodes);
 
 /* The next one to try, or NULL. *ret_handoff tells which kind it is. */
@@ -46,16 +45,14 @@ const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff);
  * transaction. A node that is limited now does not count towards the number that a request may try:
  * another one takes its place.
  */
-void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction,
-	const char *what);
+void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what);
 void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction);
 
 /* A leg_late_failure_function: counts and logs as node_failed() does. The argument is the proxy. */
-void node_failed_late(
-	void *proxy, const struct leg_target *target, const char *transaction, int error);
+void node_failed_late(void *proxy, const struct leg_target *target, const char *transaction, int error);
 
 /* "/device/partition" and the percent-encoded names, in the arena. */
-struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition,
-	struct slice account, struct slice container, struct slice object);
+struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition, struct slice account,
+	struct slice container, struct slice object);
 
 #endif

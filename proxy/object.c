@@ -26,15 +26,13 @@ enum { EXPIRER_DIVISOR = 86400, EXPIRER_CONTAINERS_PER_DIVISOR = 100 };
  */
 static bool stays_here(const char *name)
 {
-	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection",
-		"Expect", "Host", "Keep-Alive", "Te", "Trailer", "Upgrade", "Via", "Forwarded",
-		"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Cluster-Client-Ip",
-		"Proxy-Authorization", "Proxy-Connection", "Accept", "Accept-Charset",
-		"Accept-Encoding", "Accept-Language", "Origin", "Access-Control-Request-Headers",
-		"Access-Control-Request-Method", "Authorization", "Cookie", "X-Auth-Token",
-		"X-Auth-User", "X-Auth-Key", "X-Storage-Token", "X-Storage-User", "X-Storage-Pass",
-		"X-Service-Token", "X-Subject-Token", "X-Newest", "X-Timestamp", "X-Trans-Id-Extra",
-		NULL};
+	static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Connection", "Expect", "Host",
+		"Keep-Alive", "Te", "Trailer", "Upgrade", "Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host",
+		"X-Forwarded-Proto", "X-Cluster-Client-Ip", "Proxy-Authorization", "Proxy-Connection", "Accept",
+		"Accept-Charset", "Accept-Encoding", "Accept-Language", "Origin", "Access-Control-Request-Headers",
+		"Access-Control-Request-Method", "Authorization", "Cookie", "X-Auth-Token", "X-Auth-User", "X-Auth-Key",
+		"X-Storage-Token", "X-Storage-User", "X-Storage-Pass", "X-Service-Token", "X-Subject-Token", "X-Newest",
+		"X-Timestamp", "X-Trans-Id-Extra", NULL};
 	for (size_t i = 0; names[i]; i++)
 		if (strcasecmp(name, names[i]) == 0)
 			return true;
@@ -56,8 +54,8 @@ bool object_take_delete_at(struct request *request, struct reply *reply, int64_t
 {
 	char error[CONSTRAINTS_ERROR_BYTES];
 	if (delete_at_check(headers_get(&request->headers, "X-Delete-At"),
-		    headers_get(&request->headers, "X-Delete-After"),
-		    proxy_context_of(request)->timestamp, false, ret_delete_at, error)) {
+		    headers_get(&request->headers, "X-Delete-After"), proxy_context_of(request)->timestamp, false,
+		    ret_delete_at, error)) {
 		reply_plain(reply, 400, arena_strdup(reply->arena, error));
 		return false;
 	}
@@ -74,13 +72,11 @@ bool object_take_delete_at(struct request *request, struct reply *reply, int64_t
 
 /* "%010d" of the day of T, less a number below 100 that spreads the objects of a day
  * (object-server.md section 8). */
-static const char *expirer_container(
-	struct proxy *proxy, struct request *request, int64_t delete_at)
+static const char *expirer_container(struct proxy *proxy, struct request *request, int64_t delete_at)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	unsigned char hash[16];
-	hash_path(
-		&proxy->options.hash, context->account, context->container, context->object, hash);
+	hash_path(&proxy->options.hash, context->account, context->container, context->object, hash);
 	unsigned remainder = 0;
 	for (size_t i = 0; i < sizeof(hash); i++)
 		remainder = (remainder * 256 + hash[i]) % EXPIRER_CONTAINERS_PER_DIVISOR;
@@ -88,22 +84,21 @@ static const char *expirer_container(
 	return arena_printf(request->arena, "%010lld", (long long)(day < 0 ? 0 : day));
 }
 
-int object_updates_init(struct object_updates *updates, struct proxy *proxy,
-	struct request *request, const struct info *container, int64_t delete_at)
+int object_updates_init(struct object_updates *updates, struct proxy *proxy, struct request *request,
+	const struct info *container, int64_t delete_at)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	memset(updates, 0, sizeof(*updates));
 	updates->policy_index = container->policy_index;
-	if (nodes_init(&updates->containers, proxy, BACKEND_CONTAINER, 0, context->account,
-		    context->container, SLICE_NONE, false))
+	if (nodes_init(&updates->containers, proxy, BACKEND_CONTAINER, 0, context->account, context->container,
+		    SLICE_NONE, false))
 		return -ENOENT;
 	updates->has_containers = true;
 	if (delete_at < 0)
 		return 0;
 	updates->delete_at_container = expirer_container(proxy, request, delete_at);
 	updates->has_expirer =
-		nodes_init(&updates->expirer, proxy, BACKEND_CONTAINER, 0,
-			SLICE_LITERAL(".expiring_objects"),
+		nodes_init(&updates->expirer, proxy, BACKEND_CONTAINER, 0, SLICE_LITERAL(".expiring_objects"),
 			slice_from(updates->delete_at_container), SLICE_NONE, false) == 0;
 	return 0;
 }
@@ -120,16 +115,16 @@ void object_updates_release(struct object_updates *updates)
 /* Appends the nodes of those updates that go with request `index` of `count`: update j = 0, 1, …
  * goes to node j and to request j, both round and round, the requests from the last one down if
  * `reversed`. */
-static void share_out(struct nodes *nodes, size_t updates, size_t index, size_t count,
-	bool reversed, struct buf *hosts, struct buf *devices)
+static void share_out(struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed, struct buf *hosts,
+	struct buf *devices)
 {
 	for (size_t j = 0; j < updates; j++) {
 		size_t to = reversed ? count - 1 - j % count : j % count;
 		if (to != index)
 			continue;
 		const struct ring_device *device = nodes->primaries[j % nodes->primary_count];
-		buf_printf(hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d",
-			hosts->length ? "," : "", device->ip, device->port);
+		buf_printf(hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts->length ? "," : "",
+			device->ip, device->port);
 		buf_printf(devices, "%s%s", devices->length ? "," : "", device->device);
 	}
 }
@@ -139,12 +134,10 @@ void object_updates_headers(void *argument, size_t index, size_t count, struct h
 	struct object_updates *updates = argument;
 	struct buf hosts = BUF_INIT, devices = BUF_INIT;
 	size_t replicas = updates->containers.primary_count;
-	size_t number =
-		num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
+	size_t number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
 	share_out(&updates->containers, number, index, count, false, &hosts, &devices);
 	if (hosts.length) {
-		headers_set_format(
-			headers, "X-Container-Partition", "%u", updates->containers.partition);
+		headers_set_format(headers, "X-Container-Partition", "%u", updates->containers.partition);
 		headers_set_format(headers, "X-Container-Host", "%s", hosts.data);
 		headers_set_format(headers, "X-Container-Device", "%s", devices.data);
 	}
@@ -152,14 +145,11 @@ void object_updates_headers(void *argument, size_t index, size_t count, struct h
 		buf_clear(&hosts);
 		buf_clear(&devices);
 		replicas = updates->expirer.primary_count;
-		number = num_container_updates(
-			replicas, quorum_size(replicas), count, quorum_size(count));
+		number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
 		share_out(&updates->expirer, number, index, count, true, &hosts, &devices);
-		headers_set_format(
-			headers, "X-Delete-At-Container", "%s", updates->delete_at_container);
+		headers_set_format(headers, "X-Delete-At-Container", "%s", updates->delete_at_container);
 		if (hosts.length) {
-			headers_set_format(
-				headers, "X-Delete-At-Partition", "%u", updates->expirer.partition);
+			headers_set_format(headers, "X-Delete-At-Partition", "%u", updates->expirer.partition);
 			headers_set_format(headers, "X-Delete-At-Host", "%s", hosts.data);
 			headers_set_format(headers, "X-Delete-At-Device", "%s", devices.data);
 		}
@@ -176,25 +166,23 @@ static void unquote_etag(struct reply *reply)
 	const char *etag = headers_get(&reply->headers, "Etag");
 	size_t length = etag ? strlen(etag) : 0;
 	if (length >= 2 && etag[0] == '"' && etag[length - 1] == '"')
-		headers_set(
-			&reply->headers, "Etag", arena_strndup(reply->arena, etag + 1, length - 2));
+		headers_set(&reply->headers, "Etag", arena_strndup(reply->arena, etag + 1, length - 2));
 }
 
-static void co_get_or_head(struct proxy *proxy, struct request *request,
-	const struct info *container, struct reply *reply)
+static void co_get_or_head(
+	struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
-	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account,
-		    context->container, context->object, true)) {
+	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account, context->container,
+		    context->object, true)) {
 		reply_status(reply, 503);
 		return;
 	}
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	object_backend_headers(request, container->policy_index, &headers);
-	if (proxy->options.allow_open_expired &&
-		header_is_true(headers_get(&request->headers, "X-Open-Expired")))
+	if (proxy->options.allow_open_expired && header_is_true(headers_get(&request->headers, "X-Open-Expired")))
 		headers_set(&headers, "X-Backend-Open-Expired", "true");
 	struct read_plan plan = {
 		.nodes = &nodes,
@@ -214,15 +202,15 @@ static void co_get_or_head(struct proxy *proxy, struct request *request,
 
 /* ---- POST and DELETE ---- */
 
-static void co_write(struct proxy *proxy, struct request *request, const struct info *container,
-	int64_t delete_at, struct reply *reply)
+static void co_write(struct proxy *proxy, struct request *request, const struct info *container, int64_t delete_at,
+	struct reply *reply)
 {
 	static const struct quorum_override delete_overrides[] = {{404, 204}};
 	struct proxy_context *context = proxy_context_of(request);
 	struct nodes nodes;
 	struct object_updates updates;
-	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account,
-		    context->container, context->object, false)) {
+	if (nodes_init(&nodes, proxy, BACKEND_OBJECT, container->policy_index, context->account, context->container,
+		    context->object, false)) {
 		reply_status(reply, 503);
 		return;
 	}
@@ -254,12 +242,10 @@ static void co_write(struct proxy *proxy, struct request *request, const struct 
 	unquote_etag(reply);
 }
 
-static void co_post(struct proxy *proxy, struct request *request, const struct info *container,
-	struct reply *reply)
+static void co_post(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	int64_t delete_at;
-	if (!object_take_delete_at(request, reply, &delete_at) ||
-		!check_metadata(proxy, request, "object", reply))
+	if (!object_take_delete_at(request, reply, &delete_at) || !check_metadata(proxy, request, "object", reply))
 		return;
 	co_write(proxy, request, container, delete_at, reply);
 }
@@ -290,8 +276,7 @@ void co_object_handle(struct proxy *proxy, struct request *request, struct reply
 		reply_not_allowed(reply, allow);
 		return;
 	}
-	const struct info *container =
-		co_container_info(proxy, request, context->account, context->container);
+	const struct info *container = co_container_info(proxy, request, context->account, context->container);
 	/* before the question who may: without its ACL nobody could say */
 	if (container->status / 100 == 5) {
 		reply_status(reply, 503);
@@ -313,6 +298,5 @@ void co_object_handle(struct proxy *proxy, struct request *request, struct reply
 	else
 		co_write(proxy, request, container, -1, reply);
 	/* for the access log; the gatekeeper keeps it from the client */
-	headers_set_format(
-		&reply->headers, "X-Backend-Storage-Policy-Index", "%d", container->policy_index);
+	headers_set_format(&reply->headers, "X-Backend-Storage-Policy-Index", "%d", container->policy_index);
 }

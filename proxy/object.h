@@ -19,8 +19,8 @@ struct object_updates {
 };
 
 /* 0, or -ENOENT when a ring is missing. `delete_at` is in seconds, -1 for none. */
-int object_updates_init(struct object_updates *updates, struct proxy *proxy,
-	struct request *request, const struct info *container, int64_t delete_at);
+int object_updates_init(struct object_updates *updates, struct proxy *proxy, struct request *request,
+	const struct info *container, int64_t delete_at);
 void object_updates_release(struct object_updates *updates);
 /* X-Container-Host and its kind for request `index` of `count` (proxy.md 7.1). The argument is the
  * updates. */
@@ -32,7 +32,6 @@ void object_backend_headers(struct request *request, int policy_index, struct he
 /* X-Delete-At of a PUT or POST, from either header: -1 for none. False: 400 is set. */
 bool object_take_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at);
 
-void co_store_object(struct proxy *proxy, struct request *request, const struct info *container,
-	struct reply *reply);
+void co_store_object(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply);
 
 #endif

@@ -2,10 +2,10 @@
  * PUT of a replicated object (Swift's ReplicatedObjectController._store_object). Steps:
  *
  *	check the request ─► legs to all primaries, replaced by handoffs ─► a quorum is willing ─►
- *the body goes to all, its MD5 taken on the way ─► a quorum has it on stable storage ─► 201
+ * the body goes to all, its MD5 taken on the way ─► a quorum has it on stable storage ─► 201
  *
  * "Willing" is LEG_READY: the server has looked at what it holds (409, 412, 507 come before) and
- *asks for the body.
+ * asks for the body.
  */
 #include <errno.h>
 #include <openssl/evp.h>
@@ -28,8 +28,8 @@ struct copy {
 	struct leg *leg; /* NULL when no node was left */
 	const struct ring_device *device;
 	uint64_t deadline_ms; /* to be willing */
-	bool dropped;	      /* given up: too slow to join, or it broke while the body went out */
-	bool counted;	      /* its failure was counted */
+	bool dropped;         /* given up: too slow to join, or it broke while the body went out */
+	bool counted;         /* its failure was counted */
 };
 
 struct put_run {
@@ -68,8 +68,7 @@ static void guess_content_type(struct request *request)
 	headers_remove(&request->headers, "X-Detect-Content-Type");
 	if (!detect && type && *type)
 		return;
-	headers_set(
-		&request->headers, "Content-Type", mime_guess(proxy_context_of(request)->object));
+	headers_set(&request->headers, "Content-Type", mime_guess(proxy_context_of(request)->object));
 }
 
 /* check_object_creation, in Swift's order. */
@@ -105,16 +104,14 @@ static void start_copy(struct put_run *run, size_t index)
 	*copy = (struct copy){.device = nodes_next(&run->nodes, &handoff)};
 	if (!copy->device)
 		return;
-	struct leg_target target = {
-		BACKEND_OBJECT, copy->device->ip, copy->device->port, copy->device->device};
+	struct leg_target target = {BACKEND_OBJECT, copy->device->ip, copy->device->port, copy->device->device};
 	struct leg *leg = leg_new(run->legs, &target, METHOD_PUT, copy);
 	struct request *request = leg_request(leg);
-	request->path = node_path(leg_arena(leg), copy->device, run->nodes.partition,
-		context->account, context->container, context->object);
+	request->path = node_path(leg_arena(leg), copy->device, run->nodes.partition, context->account,
+		context->container, context->object);
 	headers_copy(&request->headers, &run->headers);
 	object_updates_headers(&run->updates, index, run->count, &request->headers);
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s",
-		run->request->transaction_id);
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", run->request->transaction_id);
 	leg_expect_body(leg, run->request->chunked ? -1 : run->request->content_length);
 	const struct backend_timeouts *timeouts = &run->proxy->options.timeouts;
 	copy->leg = leg;
@@ -167,8 +164,7 @@ static bool is_willing(const struct copy *copy)
 /* 2xx before the body: an empty object. */
 static bool is_stored(const struct copy *copy)
 {
-	return copy->leg && leg_state(copy->leg) == LEG_REPLIED &&
-	       leg_reply(copy->leg)->status / 100 == 2;
+	return copy->leg && leg_state(copy->leg) == LEG_REPLIED && leg_reply(copy->leg)->status / 100 == 2;
 }
 
 static size_t count_copies(const struct put_run *run, bool (*test)(const struct copy *))
@@ -238,8 +234,7 @@ static void co_wait_willing(struct put_run *run)
 			give_up_silent(run, false);
 		if (count_copies(run, is_connecting) == 0)
 			return;
-		(void)co_legs_wait(
-			run->legs, earlier(earliest_deadline(run), earlier(replace_at, end_at)));
+		(void)co_legs_wait(run->legs, earlier(earliest_deadline(run), earlier(replace_at, end_at)));
 	}
 }
 
@@ -248,8 +243,7 @@ static size_t count_status(const struct put_run *run, int status)
 	size_t count = 0;
 	for (size_t i = 0; i < run->count; i++) {
 		const struct copy *copy = &run->copies[i];
-		count += copy->leg && leg_state(copy->leg) == LEG_REPLIED &&
-			 leg_reply(copy->leg)->status == status;
+		count += copy->leg && leg_state(copy->leg) == LEG_REPLIED && leg_reply(copy->leg)->status == status;
 	}
 	return count;
 }
@@ -411,9 +405,7 @@ static bool etags_agree(const struct put_run *run)
 		if (!is_stored(&run->copies[i]))
 			continue;
 		const char *etag = headers_get(&leg_reply(run->copies[i].leg)->headers, "Etag");
-		if (first && etag &&
-			!slice_equal(normalize_etag(slice_from(first)),
-				normalize_etag(slice_from(etag))))
+		if (first && etag && !slice_equal(normalize_etag(slice_from(first)), normalize_etag(slice_from(etag))))
 			return false;
 		if (etag)
 			first = etag;
@@ -435,13 +427,11 @@ static void answer(struct put_run *run)
 		return;
 	}
 	size_t index;
-	int status =
-		quorum_best_response(statuses, run->count, run->quorum, &superseded, 1, &index);
+	int status = quorum_best_response(statuses, run->count, run->quorum, &superseded, 1, &index);
 	if (status == 503)
 		log_unavailable(run->request, BACKEND_OBJECT, statuses, run->count);
 	if (status != 201) {
-		reply_status(
-			run->reply, status == superseded.status ? superseded.replacement : status);
+		reply_status(run->reply, status == superseded.status ? superseded.replacement : status);
 		return;
 	}
 	char date[HTTP_DATE_BYTES];
@@ -495,11 +485,10 @@ static bool prepare(struct put_run *run)
 	int64_t delete_at;
 	if (!check_request(run, &delete_at))
 		return false;
-	if (nodes_init(&run->nodes, run->proxy, BACKEND_OBJECT, run->container->policy_index,
-		    context->account, context->container, context->object, false))
+	if (nodes_init(&run->nodes, run->proxy, BACKEND_OBJECT, run->container->policy_index, context->account,
+		    context->container, context->object, false))
 		return fail(run, 503, NULL);
-	if (object_updates_init(
-		    &run->updates, run->proxy, run->request, run->container, delete_at)) {
+	if (object_updates_init(&run->updates, run->proxy, run->request, run->container, delete_at)) {
 		nodes_release(&run->nodes);
 		return fail(run, 503, NULL);
 	}
@@ -510,8 +499,7 @@ static bool prepare(struct put_run *run)
 	return true;
 }
 
-void co_store_object(struct proxy *proxy, struct request *request, const struct info *container,
-	struct reply *reply)
+void co_store_object(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	struct put_run *run = arena_zalloc(request->arena, sizeof(*run));
 	run->proxy = proxy;

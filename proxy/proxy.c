@@ -15,11 +15,10 @@ struct proxy *proxy_new(const struct proxy_options *options)
 {
 	struct proxy *proxy = xcalloc(1, sizeof(*proxy));
 	proxy->options = *options;
-	proxy->limiter = error_limiter_new(
-		options->error_suppression_limit, options->error_suppression_interval_ms);
+	proxy->limiter = error_limiter_new(options->error_suppression_limit, options->error_suppression_interval_ms);
 	proxy->infos = info_cache_new();
-	proxy->filters[0] = (struct filter){
-		.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
+	proxy->filters[0] =
+		(struct filter){.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
 	return proxy;
 }
 
@@ -76,8 +75,7 @@ int co_proxy_account_acl(struct request *request, struct proxy_context *context,
 	const struct info *account = co_account_info(context->proxy, request, context->account);
 	if (account->status / 100 == 5)
 		return -EIO;
-	*ret_json = arena_strdup(
-		request->arena, info_header(account, "X-Account-Sysmeta-Core-Access-Control"));
+	*ret_json = arena_strdup(request->arena, info_header(account, "X-Account-Sysmeta-Core-Access-Control"));
 	return 0;
 }
 

@@ -32,7 +32,7 @@ struct proxy_options {
 	struct backend_timeouts timeouts;
 	uint64_t post_quorum_ms;
 	uint64_t client_timeout_ms;
-	size_t request_nodes;		/* how many nodes one request may try */
+	size_t request_nodes;           /* how many nodes one request may try */
 	bool request_nodes_per_replica; /* that many for each replica */
 	uint64_t error_suppression_interval_ms;
 	unsigned error_suppression_limit;
@@ -41,10 +41,10 @@ struct proxy_options {
 	bool account_autocreate;
 	bool allow_account_management;
 	bool allow_open_expired;
-	int64_t max_containers_per_account;	     /* 0: no limit */
+	int64_t max_containers_per_account;          /* 0: no limit */
 	const char *const *max_containers_whitelist; /* NULL-terminated accounts */
-	const char *const *cors_allow_origin;	     /* NULL-terminated */
-	const char *const *cors_expose_headers;	     /* NULL-terminated */
+	const char *const *cors_allow_origin;        /* NULL-terminated */
+	const char *const *cors_expose_headers;      /* NULL-terminated */
 	bool strict_cors_mode;
 	const char *trans_id_suffix;
 	const char *disable_path; /* healthcheck answers 503 when this file exists; NULL: none */

@@ -26,15 +26,13 @@ uint64_t proxy_random(void);
 const char *backend_service_name(enum backend_service service);
 
 /* Says which answers made a 503 for the client; those that never came count as 503, too. */
-void log_unavailable(const struct request *request, enum backend_service service,
-	const int *statuses, size_t count);
+void log_unavailable(const struct request *request, enum backend_service service, const int *statuses, size_t count);
 
 /* Asks context->co_authorize, if there is one. 0, or the reply is filled in. */
 int co_authorize(struct request *request, struct reply *reply);
 
 /* The application: the end of the chain. */
-void co_application_handle(
-	const struct filter *filter, struct request *request, struct reply *reply);
+void co_application_handle(const struct filter *filter, struct request *request, struct reply *reply);
 
 /* Controllers; the path has been parsed and checked. */
 void co_account_handle(struct proxy *proxy, struct request *request, struct reply *reply);
@@ -44,8 +42,7 @@ void co_info_handle(struct proxy *proxy, struct request *request, struct reply *
 
 /* Swift's limits on the metadata headers of a PUT or POST of "account", "container" or "object".
  * False: 400 is set. */
-bool check_metadata(
-	struct proxy *proxy, struct request *request, const char *target, struct reply *reply);
+bool check_metadata(struct proxy *proxy, struct request *request, const char *target, struct reply *reply);
 
 /* 405 with Allow. */
 void reply_not_allowed(struct reply *reply, const char *allow);
@@ -54,8 +51,7 @@ void reply_plain(struct reply *reply, int status, const char *text);
 
 /* CORS (proxy/cors.c): the answer to OPTIONS, and the headers that every reply to an Origin gets.
  */
-void co_cors_options(
-	struct proxy *proxy, struct request *request, struct reply *reply, const char *allow);
+void co_cors_options(struct proxy *proxy, struct request *request, struct reply *reply, const char *allow);
 void co_cors_reply(struct proxy *proxy, struct request *request, struct reply *reply);
 
 /* ---- requests to the storage servers ---- */
@@ -93,7 +89,7 @@ struct read_plan {
 	struct slice account, container, object;
 	struct slice query;
 	const struct headers *headers;
-	bool newest;	/* ask all, take the newest */
+	bool newest;    /* ask all, take the newest */
 	bool is_object; /* 416 is an answer; timestamps of 404s count */
 };
 /* Fills in the reply; its stream goes on at another server when one breaks off. */

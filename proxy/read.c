@@ -24,7 +24,7 @@ struct asked {
 	struct leg *leg;
 	const struct ring_device *device;
 	bool handoff;
-	bool done;	      /* its outcome was looked at */
+	bool done;            /* its outcome was looked at */
 	uint64_t deadline_ms; /* to answer */
 };
 
@@ -48,12 +48,12 @@ struct source {
 struct search {
 	struct source *source;
 	struct legs *legs;
-	const char *range;  /* instead of the client's; NULL: as the client asked */
-	bool all;	    /* the newest of all answers */
-	bool exhausted;	    /* no node is left to ask */
-	size_t pending;	    /* asked, and not done */
-	uint64_t next_ms;   /* when the next one is asked although one is pending */
-	struct asked *best; /* so far */
+	const char *range;               /* instead of the client's; NULL: as the client asked */
+	bool all;                        /* the newest of all answers */
+	bool exhausted;                  /* no node is left to ask */
+	size_t pending;                  /* asked, and not done */
+	uint64_t next_ms;                /* when the next one is asked although one is pending */
+	struct asked *best;              /* so far */
 	struct timestamp best_time;      /* of its data */
 	struct timestamp best_meta_time; /* of its newest POST, if that is newer */
 	/* Whether the answer is good; it may be kept for co_give_best. */
@@ -79,8 +79,8 @@ static struct timestamp header_time(const struct headers *headers, const char *n
 /* Swift's source_key: the time by which answers are compared. */
 static struct timestamp answer_time(const struct headers *headers)
 {
-	static const char *const names[] = {"X-Backend-Data-Timestamp", "X-Backend-Timestamp",
-		"X-Put-Timestamp", "X-Timestamp"};
+	static const char *const names[] = {
+		"X-Backend-Data-Timestamp", "X-Backend-Timestamp", "X-Put-Timestamp", "X-Timestamp"};
 	for (size_t i = 0; i < 4; i++)
 		if (headers_get(headers, names[i]))
 			return header_time(headers, names[i]);
@@ -100,19 +100,16 @@ static bool ask_next(struct search *search)
 	if (!device)
 		return false;
 	struct asked *asked = arena_zalloc(source->request->arena, sizeof(*asked));
-	struct leg_target target = {
-		source->nodes.service, device->ip, device->port, device->device};
+	struct leg_target target = {source->nodes.service, device->ip, device->port, device->device};
 	struct leg *leg = leg_new(search->legs, &target, plan->method, asked);
 	struct request *request = leg_request(leg);
-	request->path = node_path(leg_arena(leg), device, source->nodes.partition, plan->account,
-		plan->container, plan->object);
+	request->path = node_path(
+		leg_arena(leg), device, source->nodes.partition, plan->account, plan->container, plan->object);
 	request->query = arena_slice(leg_arena(leg), plan->query);
 	headers_copy(&request->headers, plan->headers);
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s",
-		source->request->transaction_id);
+	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", source->request->transaction_id);
 	if (search->range)
-		headers_set(
-			&request->headers, "Range", arena_strdup(leg_arena(leg), search->range));
+		headers_set(&request->headers, "Range", arena_strdup(leg_arena(leg), search->range));
 	*asked = (struct asked){.leg = leg,
 		.device = device,
 		.handoff = handoff,
@@ -146,8 +143,7 @@ static void co_take_outcome(struct search *search, struct asked *asked)
 	asked->done = true;
 	search->pending--;
 	if (leg_state(asked->leg) == LEG_FAILED)
-		node_failed(&source->nodes, asked->device, transaction,
-			strerror(-leg_error(asked->leg)));
+		node_failed(&source->nodes, asked->device, transaction, strerror(-leg_error(asked->leg)));
 	else if (leg_state(asked->leg) != LEG_REPLIED)
 		node_failed(&source->nodes, asked->device, transaction, "timed out");
 	else if (search->co_judge(search, asked))
@@ -182,8 +178,7 @@ static void co_wait_for_outcome(struct search *search)
 static void co_ask_nodes(struct search *search)
 {
 	while (search->all ? !search->exhausted || search->pending : !search->best) {
-		bool next_is_due =
-			!search->pending || search->all || loop_now_ms() >= search->next_ms;
+		bool next_is_due = !search->pending || search->all || loop_now_ms() >= search->next_ms;
 		if (!search->exhausted && next_is_due)
 			search->exhausted = !ask_next(search);
 		else if (search->pending)
@@ -238,8 +233,7 @@ static void co_remember(struct search *search, int status, struct reply *reply)
 		headers_init(headers, arena);
 		headers_copy(headers, &reply->headers);
 		text = reply->text;
-		if (reply->body &&
-			co_body_read_all(reply->body, arena, ERROR_BODY_BYTES_MAX, &text))
+		if (reply->body && co_body_read_all(reply->body, arena, ERROR_BODY_BYTES_MAX, &text))
 			text = SLICE_NONE;
 		text = arena_slice(arena, text);
 	}
@@ -261,15 +255,13 @@ static void co_take_bad(struct search *search, struct asked *asked)
 	else if (status / 100 == 5)
 		node_failed(nodes, asked->device, transaction, status_reason(status));
 	bool is_404 = status == 404;
-	if (is_404 && search->source->plan.is_object &&
-		timestamp_compare(time, search->newest_404) > 0)
+	if (is_404 && search->source->plan.is_object && timestamp_compare(time, search->newest_404) > 0)
 		search->newest_404 = time;
 	if (asked->handoff && (is_404 || status / 100 == 5) && timestamp_is_zero(time))
 		return;
 	/* a primary that has just been assigned the partition may not have got it yet
 	 * (rebalance_missing_suppression_count) */
-	if (is_404 && timestamp_is_zero(time) && search->ignored_404s == 0 &&
-		nodes->primary_count > 1) {
+	if (is_404 && timestamp_is_zero(time) && search->ignored_404s == 0 && nodes->primary_count > 1) {
 		search->ignored_404s++;
 		return;
 	}
@@ -297,8 +289,7 @@ static bool co_judge_first(struct search *search, struct asked *asked)
 static bool has_etag(const struct reply *reply, const char *wanted)
 {
 	const char *etag = headers_get(&reply->headers, "Etag");
-	return etag &&
-	       slice_equal(normalize_etag(slice_from(etag)), normalize_etag(slice_from(wanted)));
+	return etag && slice_equal(normalize_etag(slice_from(etag)), normalize_etag(slice_from(wanted)));
 }
 
 /* An answer with the rest of the very same object. */
@@ -321,8 +312,7 @@ static bool co_resume(struct source *source)
 	struct search search = {
 		.source = source,
 		.range = arena_printf(source->request->arena, "bytes=%llu-%llu",
-			(unsigned long long)(source->first + source->sent),
-			(unsigned long long)source->last),
+			(unsigned long long)(source->first + source->sent), (unsigned long long)source->last),
 		.co_judge = co_judge_rest,
 	};
 	return co_find(&search);
@@ -343,9 +333,8 @@ static int co_source_next(struct body *body, struct chunk *ret_chunk)
 		if (!co_resume(source))
 			break;
 		const struct ring_device *device = source->asked->device;
-		log_write(LOG_LEVEL_WARNING, transaction,
-			"the transfer goes on at %s:%d/%s from byte %llu", device->ip, device->port,
-			device->device, (unsigned long long)(source->first + source->sent));
+		log_write(LOG_LEVEL_WARNING, transaction, "the transfer goes on at %s:%d/%s from byte %llu", device->ip,
+			device->port, device->device, (unsigned long long)(source->first + source->sent));
 	}
 	return -EIO;
 }
@@ -373,13 +362,11 @@ static void prepare_resume(struct source *source)
 	const struct reply *reply = source_reply(source);
 	const char *etag = headers_get(&reply->headers, "Etag");
 	const char *range = headers_get(&reply->headers, "Content-Range");
-	if (!source->plan.is_object || !etag || strlen(etag) >= sizeof(source->etag) ||
-		reply->content_length <= 0)
+	if (!source->plan.is_object || !etag || strlen(etag) >= sizeof(source->etag) || reply->content_length <= 0)
 		return;
 	(void)snprintf(source->etag, sizeof(source->etag), "%s", etag);
 	unsigned long long first = 0, last = (unsigned long long)reply->content_length - 1;
-	if (reply->status == 206 &&
-		(!range || sscanf(range, "bytes %llu-%llu/", &first, &last) != 2))
+	if (reply->status == 206 && (!range || sscanf(range, "bytes %llu-%llu/", &first, &last) != 2))
 		return;
 	source->first = first;
 	source->last = last;
@@ -407,11 +394,10 @@ static void give_source(struct source *source, struct reply *reply)
 static void give_best(struct search *search, struct reply *reply)
 {
 	size_t index;
-	int status = quorum_best_response(
-		search->statuses, search->count, quorum_size(search->count), NULL, 0, &index);
+	int status = quorum_best_response(search->statuses, search->count, quorum_size(search->count), NULL, 0, &index);
 	if (status == 503)
-		log_unavailable(search->source->request, search->source->nodes.service,
-			search->statuses, search->count);
+		log_unavailable(
+			search->source->request, search->source->nodes.service, search->statuses, search->count);
 	if (index >= search->count || !search->answer_headers[index]) {
 		reply_status(reply, status);
 		return;

@@ -53,8 +53,7 @@ static void sign(const struct token_key *key, struct slice payload, unsigned cha
 static char *encode_base64url(struct arena *arena, struct slice bytes, size_t *ret_length)
 {
 	char *text = arena_alloc(arena, (bytes.length + 2) / 3 * 4 + 1);
-	int length = EVP_EncodeBlock(
-		(unsigned char *)text, (const unsigned char *)bytes.data, (int)bytes.length);
+	int length = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes.data, (int)bytes.length);
 	while (length && text[length - 1] == '=')
 		length--;
 	for (int i = 0; i < length; i++)
@@ -65,8 +64,7 @@ static char *encode_base64url(struct arena *arena, struct slice bytes, size_t *r
 
 static int decode_base64url(struct arena *arena, struct slice text, struct slice *ret_bytes)
 {
-	static const char alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	if (text.length > TOKEN_TEXT_MAX || text.length % 4 == 1)
 		return -EINVAL;
 	char *padded = arena_alloc(arena, text.length + 4);
@@ -89,8 +87,8 @@ static int decode_base64url(struct arena *arena, struct slice text, struct slice
 
 /* ---- tokens ---- */
 
-const char *token_make(const struct token_keys *keys, struct arena *arena, const char *prefix,
-	struct slice user_name, int64_t expires)
+const char *token_make(
+	const struct token_keys *keys, struct arena *arena, const char *prefix, struct slice user_name, int64_t expires)
 {
 	const struct token_key *key = &keys->keys[0];
 	struct buf payload = BUF_INIT;
@@ -126,12 +124,11 @@ static int take_prefix(const char *prefix, const char *token, struct slice *ret_
 	return 0;
 }
 
-int token_verify(const struct token_keys *keys, struct arena *arena, const char *prefix,
-	const char *token, int64_t now, struct slice *ret_user_name)
+int token_verify(const struct token_keys *keys, struct arena *arena, const char *prefix, const char *token, int64_t now,
+	struct slice *ret_user_name)
 {
 	struct slice text, bytes;
-	if (take_prefix(prefix, token, &text) || decode_base64url(arena, text, &bytes) ||
-		bytes.length < MAC_BYTES)
+	if (take_prefix(prefix, token, &text) || decode_base64url(arena, text, &bytes) || bytes.length < MAC_BYTES)
 		return -EINVAL;
 	struct slice payload = slice_of(bytes.data, bytes.length - MAC_BYTES);
 	struct cursor cursor = cursor_of(payload);

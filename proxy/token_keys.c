@@ -64,8 +64,7 @@ static int hex_digit(char digit)
 static bool read_hex(struct slice text, struct token_key *key)
 {
 	key->length = text.length / 2;
-	if (text.length % 2 || key->length < TOKEN_KEY_BYTES_MIN ||
-		key->length > TOKEN_KEY_BYTES_MAX)
+	if (text.length % 2 || key->length < TOKEN_KEY_BYTES_MIN || key->length > TOKEN_KEY_BYTES_MAX)
 		return false;
 	for (size_t i = 0; i < key->length; i++) {
 		int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
@@ -84,8 +83,8 @@ static const char *read_line(struct slice line, struct token_keys *keys)
 	struct slice rest = number_trim(slice_of(line.data + id_length, line.length - id_length));
 	struct token_key key;
 	int64_t id;
-	if (number_parse_integer(slice_of(line.data, id_length), &id) || id < 1 ||
-		id > UINT32_MAX || !read_hex(rest, &key))
+	if (number_parse_integer(slice_of(line.data, id_length), &id) || id < 1 || id > UINT32_MAX ||
+		!read_hex(rest, &key))
 		return "is not \"<id> <64 to 128 hex digits>\"";
 	key.id = (uint32_t)id;
 	for (size_t i = 0; i < keys->count; i++) {
@@ -98,8 +97,7 @@ static const char *read_line(struct slice line, struct token_keys *keys)
 	return NULL;
 }
 
-int token_keys_parse(
-	struct slice text, const char *path, struct token_keys **ret_keys, char **ret_error)
+int token_keys_parse(struct slice text, const char *path, struct token_keys **ret_keys, char **ret_error)
 {
 	struct token_keys *keys = xcalloc(1, sizeof(*keys));
 	const char *wrong = NULL;
@@ -118,9 +116,8 @@ int token_keys_parse(
 		*ret_keys = keys;
 		return 0;
 	}
-	*ret_error =
-		wrong ? xasprintf("%s:%u: %s", path, number, wrong)
-		      : xasprintf("%s: holds no key (swiftlet auth rotate-key makes one)", path);
+	*ret_error = wrong ? xasprintf("%s:%u: %s", path, number, wrong)
+			   : xasprintf("%s: holds no key (swiftlet auth rotate-key makes one)", path);
 	token_keys_free(keys);
 	return -EINVAL;
 }

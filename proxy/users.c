@@ -22,8 +22,7 @@ struct users {
 	struct arena *arena;   /* the texts */
 	struct entry *entries; /* by name */
 	size_t count;
-	unsigned char
-		dummy_digest[DIGEST_BYTES]; /* stands in for the key of a user who is not there */
+	unsigned char dummy_digest[DIGEST_BYTES]; /* stands in for the key of a user who is not there */
 };
 
 static void digest_key(const char *key, unsigned char digest[DIGEST_BYTES])
@@ -43,8 +42,8 @@ static bool contains(const char *const *groups, size_t count, const char *group)
 
 /* tempauth's _get_user_groups: one ".admin" is replaced by the ids of the account under every
  * non-empty prefix, and by the account that the storage URL names. */
-static const char *const *make_groups(struct arena *arena, const struct settings *settings,
-	const struct user_settings *from, const char *storage_url)
+static const char *const *make_groups(
+	struct arena *arena, const struct settings *settings, const struct user_settings *from, const char *storage_url)
 {
 	size_t places = 2 + from->groups.count + settings->auth.reseller_count + 2;
 	const char **groups = arena_zalloc(arena, places * sizeof(*groups));
@@ -72,14 +71,13 @@ static const char *const *make_groups(struct arena *arena, const struct settings
 	return groups;
 }
 
-static void make_entry(struct arena *arena, const struct settings *settings,
-	const struct user_settings *from, struct entry *entry)
+static void make_entry(
+	struct arena *arena, const struct settings *settings, const struct user_settings *from, struct entry *entry)
 {
 	const char *url = from->storage_url;
 	if (!*url) {
 		struct slice quoted = url_encode(arena, slice_from(from->account), true);
-		url = arena_printf(arena, "$HOST/v1/%s%.*s", settings->auth.resellers[0].prefix,
-			SLICE_PRINT(quoted));
+		url = arena_printf(arena, "$HOST/v1/%s%.*s", settings->auth.resellers[0].prefix, SLICE_PRINT(quoted));
 	}
 	entry->user = (struct user){
 		.name = from->name,

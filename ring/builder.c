@@ -24,8 +24,8 @@ int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, i
 		return ring_fail(ret_error, EINVAL, "part power %d is not from 0 to %d", part_power,
 			RING_BUILDER_PART_POWER_MAX);
 	if (min_part_hours < 0 || min_part_hours > MIN_PART_HOURS_MAX)
-		return ring_fail(ret_error, EINVAL, "min_part_hours %d is not from 0 to %d",
-			min_part_hours, MIN_PART_HOURS_MAX);
+		return ring_fail(
+			ret_error, EINVAL, "min_part_hours %d is not from 0 to %d", min_part_hours, MIN_PART_HOURS_MAX);
 	struct ring_builder *builder = xcalloc(1, sizeof(*builder));
 	builder->part_power = part_power;
 	builder->min_part_hours = min_part_hours;
@@ -43,12 +43,11 @@ int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, i
 	return 0;
 }
 
-int ring_builder_new(int part_power, double replicas, int min_part_hours,
-	struct ring_builder **ret_builder, char **ret_error)
+int ring_builder_new(
+	int part_power, double replicas, int min_part_hours, struct ring_builder **ret_builder, char **ret_error)
 {
 	if (!(replicas >= 1 && replicas <= RING_REPLICAS_MAX))
-		return ring_fail(ret_error, EINVAL, "%g replicas are not from 1 to %d", replicas,
-			RING_REPLICAS_MAX);
+		return ring_fail(ret_error, EINVAL, "%g replicas are not from 1 to %d", replicas, RING_REPLICAS_MAX);
 	if (part_power < 0 || part_power > RING_BUILDER_PART_POWER_MAX)
 		return builder_make(part_power, 1, 1, min_part_hours, ret_builder, ret_error);
 	/* As Swift: the last row has that fraction of the partitions, rounded down. */
@@ -62,20 +61,19 @@ int ring_builder_new(int part_power, double replicas, int min_part_hours,
 	return builder_make(part_power, rows, last, min_part_hours, ret_builder, ret_error);
 }
 
-int ring_builder_from_ring(const struct ring *ring, int min_part_hours,
-	struct ring_builder **ret_builder, char **ret_error)
+int ring_builder_from_ring(
+	const struct ring *ring, int min_part_hours, struct ring_builder **ret_builder, char **ret_error)
 {
 	struct ring_builder *builder;
 	if (ring->device_count > RING_BUILDER_DEVICES_MAX)
-		return ring_fail(ret_error, EINVAL, "%zu devices are more than %d",
-			ring->device_count, RING_BUILDER_DEVICES_MAX);
-	int error = builder_make(ring->part_power, ring->row_count, ring->last_row_length,
-		min_part_hours, &builder, ret_error);
+		return ring_fail(ret_error, EINVAL, "%zu devices are more than %d", ring->device_count,
+			RING_BUILDER_DEVICES_MAX);
+	int error = builder_make(
+		ring->part_power, ring->row_count, ring->last_row_length, min_part_hours, &builder, ret_error);
 	if (error < 0)
 		return error;
 	for (size_t id = 0; id < ring->device_count; id++) {
-		struct ring_device device = {
-			.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
+		struct ring_device device = {.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
 		(void)builder_put_device(builder, ring->devices[id] ? ring->devices[id] : &device);
 		if (!ring->devices[id])
 			builder_drop_device(builder, id);
@@ -114,15 +112,13 @@ void ring_builder_free(struct ring_builder *builder)
 	free(builder);
 }
 
-struct builder_device *builder_put_device(
-	struct ring_builder *builder, const struct ring_device *device)
+struct builder_device *builder_put_device(struct ring_builder *builder, const struct ring_device *device)
 {
 	size_t id = (size_t)device->id;
 	assert(id <= builder->device_count && id < RING_BUILDER_DEVICES_MAX);
 	if (id == builder->device_count) {
 		builder->device_count++;
-		builder->devices = xrealloc(
-			builder->devices, builder->device_count * sizeof(builder->devices[0]));
+		builder->devices = xrealloc(builder->devices, builder->device_count * sizeof(builder->devices[0]));
 		builder->devices[id] = NULL;
 	}
 	assert(!builder->devices[id]);
@@ -142,12 +138,10 @@ void builder_drop_device(struct ring_builder *builder, size_t id)
 	builder->devices[id] = NULL;
 }
 
-static int check_device(
-	const struct ring_builder *builder, const struct ring_device *device, char **ret_error)
+static int check_device(const struct ring_builder *builder, const struct ring_device *device, char **ret_error)
 {
 	if (!isfinite(device->weight) || device->weight < 0)
-		return ring_fail(ret_error, EINVAL, "weight %g is not a number of at least 0",
-			device->weight);
+		return ring_fail(ret_error, EINVAL, "weight %g is not a number of at least 0", device->weight);
 	if (device->port < 1 || device->port > 65535 || device->replication_port < 1 ||
 		device->replication_port > 65535)
 		return ring_fail(ret_error, EINVAL, "a port is not from 1 to 65535");
@@ -162,16 +156,15 @@ static int check_device(
 	for (size_t id = 0; id < builder->device_count; id++) {
 		const struct builder_device *other = builder->devices[id];
 		if (other && !other->removed && other->device.port == device->port &&
-			strcmp(other->device.ip, device->ip) == 0 &&
-			strcmp(other->device.device, device->device) == 0)
-			return ring_fail(ret_error, EEXIST, "device %zu already uses %s:%d/%s", id,
-				device->ip, device->port, device->device);
+			strcmp(other->device.ip, device->ip) == 0 && strcmp(other->device.device, device->device) == 0)
+			return ring_fail(ret_error, EEXIST, "device %zu already uses %s:%d/%s", id, device->ip,
+				device->port, device->device);
 	}
 	return 0;
 }
 
-int ring_builder_add_device(struct ring_builder *builder, const struct ring_device *device,
-	int *ret_id, char **ret_error)
+int ring_builder_add_device(
+	struct ring_builder *builder, const struct ring_device *device, int *ret_id, char **ret_error)
 {
 	int error = check_device(builder, device, ret_error);
 	if (error < 0)
@@ -181,8 +174,7 @@ int ring_builder_add_device(struct ring_builder *builder, const struct ring_devi
 	while (id < builder->device_count && builder->devices[id])
 		id++;
 	if (id == RING_BUILDER_DEVICES_MAX)
-		return ring_fail(
-			ret_error, E2BIG, "there are %d devices already", RING_BUILDER_DEVICES_MAX);
+		return ring_fail(ret_error, E2BIG, "there are %d devices already", RING_BUILDER_DEVICES_MAX);
 	copy.id = (int)id;
 	(void)builder_put_device(builder, &copy);
 	builder->version++;
@@ -191,8 +183,7 @@ int ring_builder_add_device(struct ring_builder *builder, const struct ring_devi
 }
 
 /* The device with that id, or NULL with a text. */
-static struct builder_device *find_device(
-	const struct ring_builder *builder, int id, char **ret_error)
+static struct builder_device *find_device(const struct ring_builder *builder, int id, char **ret_error)
 {
 	if (id >= 0 && (size_t)id < builder->device_count && builder->devices[id])
 		return builder->devices[id];
@@ -208,8 +199,7 @@ int ring_builder_set_weight(struct ring_builder *builder, int id, double weight,
 	if (device->removed)
 		return ring_fail(ret_error, EINVAL, "device %d is marked for removal", id);
 	if (!isfinite(weight) || weight < 0)
-		return ring_fail(
-			ret_error, EINVAL, "weight %g is not a number of at least 0", weight);
+		return ring_fail(ret_error, EINVAL, "weight %g is not a number of at least 0", weight);
 	device->device.weight = weight;
 	builder->version++;
 	return 0;
@@ -234,13 +224,12 @@ int ring_builder_validate(const struct ring_builder *builder, char **ret_error)
 		const uint16_t *slots = &builder->slots[(size_t)partition * builder->row_count];
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++) {
 			if (slots[row] >= builder->device_count || !builder->devices[slots[row]])
-				return ring_fail(ret_error, EINVAL,
-					"partition %u, replica %u has no device", partition, row);
+				return ring_fail(
+					ret_error, EINVAL, "partition %u, replica %u has no device", partition, row);
 			for (uint32_t other = 0; other < row; other++)
 				if (slots[other] == slots[row])
 					return ring_fail(ret_error, EINVAL,
-						"partition %u has two replicas on device %u",
-						partition, slots[row]);
+						"partition %u has two replicas on device %u", partition, slots[row]);
 		}
 	}
 	return 0;
@@ -250,16 +239,16 @@ struct ring *ring_builder_ring(const struct ring_builder *builder)
 {
 	if (!builder->assigned)
 		return NULL;
-	struct ring *ring = ring_new(builder->part_power, builder->row_count,
-		builder->last_row_length, builder->device_count, 2);
+	struct ring *ring =
+		ring_new(builder->part_power, builder->row_count, builder->last_row_length, builder->device_count, 2);
 	ring->version = builder->version;
 	for (size_t id = 0; id < builder->device_count; id++)
 		if (builder->devices[id])
 			ring_put_device(ring, &builder->devices[id]->device);
 	for (uint32_t partition = 0; partition < builder->partition_count; partition++)
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++)
-			ring_put_slot(ring, partition, row,
-				builder->slots[(size_t)partition * builder->row_count + row]);
+			ring_put_slot(
+				ring, partition, row, builder->slots[(size_t)partition * builder->row_count + row]);
 	int error = ring_finish(ring, NULL);
 	assert(error == 0);
 	return ring;
@@ -325,8 +314,7 @@ static double total_weight(const struct ring_builder *builder)
 	return total;
 }
 
-static double balance_of(
-	const struct ring_builder *builder, const struct builder_device *device, double weights)
+static double balance_of(const struct ring_builder *builder, const struct builder_device *device, double weights)
 {
 	if (device->device.weight <= 0)
 		return device->parts ? BALANCE_WITHOUT_WEIGHT : 0;
@@ -336,23 +324,20 @@ static double balance_of(
 
 double ring_builder_balance(const struct ring_builder *builder, size_t id)
 {
-	return builder->devices[id]
-		       ? balance_of(builder, builder->devices[id], total_weight(builder))
-		       : 0;
+	return builder->devices[id] ? balance_of(builder, builder->devices[id], total_weight(builder)) : 0;
 }
 
 /* Replicas of the partition beyond what its region, zone, host or device should have, on the level
  * where it is worst. */
-static uint32_t replicas_at_risk(const struct ring_builder *builder, const struct plan *plan,
-	uint32_t partition, uint32_t *tally)
+static uint32_t replicas_at_risk(
+	const struct ring_builder *builder, const struct plan *plan, uint32_t partition, uint32_t *tally)
 {
 	const uint16_t *slots = &builder->slots[(size_t)partition * builder->row_count];
 	uint32_t replicas = builder_replicas_of(builder, partition), worst = 0;
 	for (int level = 0; level < PLAN_LEVELS; level++) {
 		uint32_t beyond = 0;
 		for (uint32_t row = 0; row < replicas; row++) {
-			uint32_t node =
-				slots[row] == BUILDER_SLOT_NONE ? 0 : plan->path[slots[row]][level];
+			uint32_t node = slots[row] == BUILDER_SLOT_NONE ? 0 : plan->path[slots[row]][level];
 			if (node && ++tally[node] > plan->nodes[node].ceiling)
 				beyond++;
 		}
@@ -388,8 +373,7 @@ void ring_builder_quality(const struct ring_builder *builder, struct ring_qualit
 		bool new_region = true, new_zone = true;
 		for (size_t other = 0; other < id; other++) {
 			const struct builder_device *before = builder->devices[other];
-			if (!before || before->removed ||
-				before->device.region != device->device.region)
+			if (!before || before->removed || before->device.region != device->device.region)
 				continue;
 			new_region = false;
 			new_zone = new_zone && before->device.zone != device->device.zone;

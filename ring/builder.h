@@ -63,7 +63,7 @@ struct ring_rebalance {
 	size_t replicas_moved;
 	size_t replicas_pending; /* replicas that devices hold above their share and could not give
 				    away this time */
-	size_t devices_removed;	 /* devices marked for removal that are gone now */
+	size_t devices_removed;  /* devices marked for removal that are gone now */
 };
 
 /* How good the assignment is. */
@@ -71,7 +71,7 @@ struct ring_quality {
 	size_t region_count; /* of devices that are not marked for removal */
 	size_t zone_count;
 	size_t device_count;
-	double balance;	   /* the largest ring_builder_balance() of a device, sign dropped */
+	double balance;    /* the largest ring_builder_balance() of a device, sign dropped */
 	double dispersion; /* percentage of replicas in excess of what their region, zone or host
 			      should have */
 };
@@ -80,16 +80,16 @@ struct ring_quality {
  * A builder without devices. `replicas` may be fractional, 1 to RING_REPLICAS_MAX. Returns 0, or
  * -EINVAL with a text.
  */
-int ring_builder_new(int part_power, double replicas, int min_part_hours,
-	struct ring_builder **ret_builder, char **ret_error);
+int ring_builder_new(
+	int part_power, double replicas, int min_part_hours, struct ring_builder **ret_builder, char **ret_error);
 
 /*
  * A builder that goes on from an existing ring: devices and assignment are its own, no partition
  * counts as moved lately. Returns 0, or -EINVAL with a text when the ring is beyond the limits
  * above.
  */
-int ring_builder_from_ring(const struct ring *ring, int min_part_hours,
-	struct ring_builder **ret_builder, char **ret_error);
+int ring_builder_from_ring(
+	const struct ring *ring, int min_part_hours, struct ring_builder **ret_builder, char **ret_error);
 
 /* Frees it with its devices. NULL is accepted. */
 void ring_builder_free(struct ring_builder *builder);
@@ -106,8 +106,8 @@ int ring_builder_save(const struct ring_builder *builder, const char *path);
  * second device with the same ip, port and name. Returns 0, -EEXIST, -EINVAL or -E2BIG with a text.
  * Takes effect at the next rebalance, as do the two calls below.
  */
-int ring_builder_add_device(struct ring_builder *builder, const struct ring_device *device,
-	int *ret_id, char **ret_error);
+int ring_builder_add_device(
+	struct ring_builder *builder, const struct ring_device *device, int *ret_id, char **ret_error);
 
 /* Sets a weight of at least 0. Returns 0, -ENOENT (no such device) or -EINVAL (bad weight, marked
  * for removal). */

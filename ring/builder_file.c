@@ -51,16 +51,14 @@ static int unpack(json_t *text, const char *name, void *ret_bytes, size_t length
 		return ring_fail(ret_error, EINVAL, "%s is not base64", name);
 	const char *characters = json_string_value(text);
 	_cleanup_free_ unsigned char *compressed = xmalloc(text_length / 4 * 3);
-	int compressed_length =
-		EVP_DecodeBlock(compressed, (const unsigned char *)characters, (int)text_length);
+	int compressed_length = EVP_DecodeBlock(compressed, (const unsigned char *)characters, (int)text_length);
 	if (compressed_length < 0)
 		return ring_fail(ret_error, EINVAL, "%s is not base64", name);
 	/* EVP_DecodeBlock counts padding as bytes. */
 	for (size_t i = text_length; i > text_length - 2 && characters[i - 1] == '='; i--)
 		compressed_length--;
 	uLongf got = length;
-	if (uncompress(ret_bytes, &got, compressed, (uLong)compressed_length) != Z_OK ||
-		got != length)
+	if (uncompress(ret_bytes, &got, compressed, (uLong)compressed_length) != Z_OK || got != length)
 		return ring_fail(ret_error, EINVAL, "%s is damaged", name);
 	return 0;
 }
@@ -70,10 +68,10 @@ static json_t *device_to_json(const struct builder_device *device)
 	if (!device)
 		return json_null();
 	const struct ring_device *d = &device->device;
-	return json_pack("{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:f, s:s, s:b}", "id", d->id,
-		"device", d->device, "ip", d->ip, "port", d->port, "replication_ip",
-		d->replication_ip, "replication_port", d->replication_port, "region", d->region,
-		"zone", d->zone, "weight", d->weight, "meta", d->meta, "removed", device->removed);
+	return json_pack("{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:f, s:s, s:b}", "id", d->id, "device", d->device,
+		"ip", d->ip, "port", d->port, "replication_ip", d->replication_ip, "replication_port",
+		d->replication_port, "region", d->region, "zone", d->zone, "weight", d->weight, "meta", d->meta,
+		"removed", device->removed);
 }
 
 static size_t slots_of_builder(const struct ring_builder *builder)
@@ -104,11 +102,10 @@ int ring_builder_save(const struct ring_builder *builder, const char *path)
 	for (size_t id = 0; id < builder->device_count; id++)
 		(void)json_array_append_new(devices, device_to_json(builder->devices[id]));
 	json_t *slots = builder->assigned ? pack_slots(builder) : json_null();
-	_cleanup_json_ json_t *json = json_pack("{s:s, s:i, s:i, s:f, s:i, s:I, s:o, s:o, s:o}",
-		"format", format_name, "format_version", FORMAT_VERSION, "part_power",
-		builder->part_power, "replicas", builder->replicas, "min_part_hours",
-		builder->min_part_hours, "version", (json_int_t)builder->version, "devices",
-		devices, "assignment", slots, "moved_at", pack_times(builder));
+	_cleanup_json_ json_t *json = json_pack("{s:s, s:i, s:i, s:f, s:i, s:I, s:o, s:o, s:o}", "format", format_name,
+		"format_version", FORMAT_VERSION, "part_power", builder->part_power, "replicas", builder->replicas,
+		"min_part_hours", builder->min_part_hours, "version", (json_int_t)builder->version, "devices", devices,
+		"assignment", slots, "moved_at", pack_times(builder));
 	if (!json)
 		return -EINVAL; /* a text that is not UTF-8 */
 	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
@@ -119,8 +116,7 @@ int ring_builder_save(const struct ring_builder *builder, const char *path)
 
 static int device_from_json(struct ring_builder *builder, json_t *json, size_t id, char **ret_error)
 {
-	struct ring_device device = {
-		.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
+	struct ring_device device = {.id = (int)id, .device = "", .ip = "", .replication_ip = "", .meta = ""};
 	int removed = 0, given_id = (int)id;
 	json_error_t where;
 	if (json_is_null(json)) {
@@ -128,17 +124,15 @@ static int device_from_json(struct ring_builder *builder, json_t *json, size_t i
 		builder_drop_device(builder, id);
 		return 0;
 	}
-	if (json_unpack_ex(json, &where, 0,
-		    "{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:F, s:s, s:b}", "id", &given_id,
-		    "device", &device.device, "ip", &device.ip, "port", &device.port,
-		    "replication_ip", &device.replication_ip, "replication_port",
-		    &device.replication_port, "region", &device.region, "zone", &device.zone,
-		    "weight", &device.weight, "meta", &device.meta, "removed", &removed) < 0)
+	if (json_unpack_ex(json, &where, 0, "{s:i, s:s, s:s, s:i, s:s, s:i, s:i, s:i, s:F, s:s, s:b}", "id", &given_id,
+		    "device", &device.device, "ip", &device.ip, "port", &device.port, "replication_ip",
+		    &device.replication_ip, "replication_port", &device.replication_port, "region", &device.region,
+		    "zone", &device.zone, "weight", &device.weight, "meta", &device.meta, "removed", &removed) < 0)
 		return ring_fail(ret_error, EINVAL, "device %zu: %s", id, where.text);
 	if (given_id != (int)id)
 		return ring_fail(ret_error, EINVAL, "device %zu has the id %d", id, given_id);
-	if (device.port < 0 || device.port > 65535 || device.replication_port < 0 ||
-		device.replication_port > 65535 || device.region < 0 || device.zone < 0)
+	if (device.port < 0 || device.port > 65535 || device.replication_port < 0 || device.replication_port > 65535 ||
+		device.region < 0 || device.zone < 0)
 		return ring_fail(ret_error, EINVAL, "device %zu: a number is out of range", id);
 	if (!isfinite(device.weight) || device.weight < 0)
 		return ring_fail(ret_error, EINVAL, "device %zu has no good weight", id);
@@ -164,19 +158,15 @@ static int slots_from_json(struct ring_builder *builder, json_t *assignment, cha
 	size_t count = slots_of_builder(builder);
 	if (json_is_null(assignment))
 		return 0;
-	int error = unpack(assignment, "assignment", builder->slots,
-		count * sizeof(builder->slots[0]), ret_error);
+	int error = unpack(assignment, "assignment", builder->slots, count * sizeof(builder->slots[0]), ret_error);
 	if (error < 0)
 		return error;
 	for (size_t i = 0; i < count; i++) {
 		uint32_t id = builder->slots[i] = be16toh(builder->slots[i]);
-		bool wanted = i % builder->row_count <
-			      builder_replicas_of(builder, (uint32_t)(i / builder->row_count));
-		bool good = wanted ? id < builder->device_count && builder->devices[id]
-				   : id == BUILDER_SLOT_NONE;
+		bool wanted = i % builder->row_count < builder_replicas_of(builder, (uint32_t)(i / builder->row_count));
+		bool good = wanted ? id < builder->device_count && builder->devices[id] : id == BUILDER_SLOT_NONE;
 		if (!good)
-			return ring_fail(ret_error, EINVAL,
-				"partition %zu is on device %u, which does not exist",
+			return ring_fail(ret_error, EINVAL, "partition %zu is on device %u, which does not exist",
 				i / builder->row_count, id);
 	}
 	builder->assigned = true;
@@ -202,17 +192,14 @@ static int builder_from_json(json_t *json, struct ring_builder **ret_builder, ch
 	json_t *devices, *assignment, *moved_at;
 	json_error_t where;
 	struct ring_builder *builder;
-	if (json_unpack_ex(json, &where, 0, "{s:s, s:i}", "format", &format, "format_version",
-		    &format_version) < 0 ||
+	if (json_unpack_ex(json, &where, 0, "{s:s, s:i}", "format", &format, "format_version", &format_version) < 0 ||
 		strcmp(format, format_name) != 0)
 		return ring_fail(ret_error, EINVAL, "not a builder file");
 	if (format_version != FORMAT_VERSION)
-		return ring_fail(
-			ret_error, EINVAL, "builder format %d is not known", format_version);
-	if (json_unpack_ex(json, &where, 0, "{s:i, s:F, s:i, s:I, s:o, s:o, s:o}", "part_power",
-		    &part_power, "replicas", &replicas, "min_part_hours", &min_part_hours,
-		    "version", &version, "devices", &devices, "assignment", &assignment, "moved_at",
-		    &moved_at) < 0)
+		return ring_fail(ret_error, EINVAL, "builder format %d is not known", format_version);
+	if (json_unpack_ex(json, &where, 0, "{s:i, s:F, s:i, s:I, s:o, s:o, s:o}", "part_power", &part_power,
+		    "replicas", &replicas, "min_part_hours", &min_part_hours, "version", &version, "devices", &devices,
+		    "assignment", &assignment, "moved_at", &moved_at) < 0)
 		return ring_fail(ret_error, EINVAL, "%s", where.text);
 	int error = ring_builder_new(part_power, replicas, min_part_hours, &builder, ret_error);
 	if (error < 0)

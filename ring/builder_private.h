@@ -12,8 +12,8 @@ enum { BUILDER_SLOT_NONE = 0xffff };
 
 struct builder_device {
 	struct ring_device device; /* the texts are malloc'ed */
-	bool removed;	/* marked: loses everything at the next rebalance, then becomes a hole */
-	uint32_t parts; /* replicas it holds */
+	bool removed;              /* marked: loses everything at the next rebalance, then becomes a hole */
+	uint32_t parts;            /* replicas it holds */
 };
 
 struct ring_builder {
@@ -22,13 +22,13 @@ struct ring_builder {
 	int min_part_hours;
 	int64_t version;
 	uint32_t partition_count;
-	uint32_t row_count;	  /* replicas, rounded up */
+	uint32_t row_count;       /* replicas, rounded up */
 	uint32_t last_row_length; /* partitions that have a replica in the last row */
 	size_t device_count;
 	struct builder_device **devices; /* by id; NULL for holes */
-	bool assigned;			 /* false before the first rebalance: all slots are NONE */
-	uint16_t *slots;    /* [partition * row_count + row] device id or BUILDER_SLOT_NONE */
-	uint32_t *moved_at; /* [partition] seconds since 1970; 0: never */
+	bool assigned;                   /* false before the first rebalance: all slots are NONE */
+	uint16_t *slots;                 /* [partition * row_count + row] device id or BUILDER_SLOT_NONE */
+	uint32_t *moved_at;              /* [partition] seconds since 1970; 0: never */
 };
 
 /* Replicas of one partition: row_count, or one less beyond the end of a short last row. */
@@ -40,8 +40,7 @@ static inline uint32_t builder_replicas_of(const struct ring_builder *builder, u
 /* Replicas of all partitions. */
 static inline uint64_t builder_replicas_total(const struct ring_builder *builder)
 {
-	return (uint64_t)(builder->row_count - 1) * builder->partition_count +
-	       builder->last_row_length;
+	return (uint64_t)(builder->row_count - 1) * builder->partition_count + builder->last_row_length;
 }
 
 /* Counts `parts` of every device anew from the slots. */
@@ -53,8 +52,7 @@ int builder_make(int part_power, uint32_t row_count, uint32_t last_row_length, i
 	struct ring_builder **ret_builder, char **ret_error);
 
 /* Puts a copy of `device` at device->id, which must be a hole or the end of the list. */
-struct builder_device *builder_put_device(
-	struct ring_builder *builder, const struct ring_device *device);
+struct builder_device *builder_put_device(struct ring_builder *builder, const struct ring_device *device);
 
 /* Frees the device and leaves a hole. Nothing may be assigned to it. */
 void builder_drop_device(struct ring_builder *builder, size_t id);
@@ -98,12 +96,12 @@ struct plan_node {
 	uint32_t parent;
 	uint32_t first_child;
 	uint32_t child_count; /* 0: a device */
-	int device;	      /* its id; -1 above the leaves */
-	double share;	      /* replicas it should hold, exactly by weight */
-	int64_t quota;	      /* the share rounded; those of the children sum up to it */
-	int64_t load;	      /* replicas it holds now */
-	uint32_t floor;	  /* replicas of one partition: quota / partition_count, rounded down … */
-	uint32_t ceiling; /* … and up */
+	int device;           /* its id; -1 above the leaves */
+	double share;         /* replicas it should hold, exactly by weight */
+	int64_t quota;        /* the share rounded; those of the children sum up to it */
+	int64_t load;         /* replicas it holds now */
+	uint32_t floor;       /* replicas of one partition: quota / partition_count, rounded down … */
+	uint32_t ceiling;     /* … and up */
 };
 
 struct plan {

@@ -30,8 +30,7 @@ static int parse_number(const char **at, char letter, int *value, char **ret_err
 static int copy_text(char *target, const char *text, size_t length, char **ret_error)
 {
 	if (length >= DEVICE_TEXT_MAX)
-		return ring_fail(
-			ret_error, EINVAL, "a part is longer than %d bytes", DEVICE_TEXT_MAX - 1);
+		return ring_fail(ret_error, EINVAL, "a part is longer than %d bytes", DEVICE_TEXT_MAX - 1);
 	memcpy(target, text, length);
 	target[length] = '\0';
 	return 0;
@@ -51,8 +50,7 @@ static int normalize_ip(char *ip, char **ret_error)
 		return ring_fail(ret_error, EINVAL, "the address is missing");
 	for (char *c = ip; *c; c++) {
 		if (!isalnum((unsigned char)*c) && *c != '.' && *c != '-')
-			return ring_fail(
-				ret_error, EINVAL, "%s is neither an address nor a host name", ip);
+			return ring_fail(ret_error, EINVAL, "%s is neither an address nor a host name", ip);
 		*c = (char)tolower((unsigned char)*c);
 	}
 	return 0;
@@ -76,8 +74,7 @@ static int parse_address(const char **at, char letter, char *ip, int *port, char
 		length = strcspn(start, ":R/_");
 		*at = start + length;
 	}
-	if ((error = copy_text(ip, start, length, ret_error)) < 0 ||
-		(error = normalize_ip(ip, ret_error)) < 0 ||
+	if ((error = copy_text(ip, start, length, ret_error)) < 0 || (error = normalize_ip(ip, ret_error)) < 0 ||
 		(error = parse_number(at, ':', port, ret_error)) < 0)
 		return error;
 	if (*port > 65535)
@@ -93,8 +90,7 @@ static int parse_parts(const char *text, struct device_text *parsed, char **ret_
 		(error = parse_number(&at, 'r', &parsed->region, ret_error)) < 0 ||
 		(error = parse_number(&at, 'z', &parsed->zone, ret_error)) < 0 ||
 		(error = parse_address(&at, '-', parsed->ip, &parsed->port, ret_error)) < 0 ||
-		(error = parse_address(&at, 'R', parsed->replication_ip, &parsed->replication_port,
-			 ret_error)) < 0)
+		(error = parse_address(&at, 'R', parsed->replication_ip, &parsed->replication_port, ret_error)) < 0)
 		return error;
 	if (*at == '/') {
 		size_t length = strcspn(at + 1, "_");
@@ -113,8 +109,7 @@ static int parse_parts(const char *text, struct device_text *parsed, char **ret_
 int device_text_parse(const char *text, struct device_text *ret_parsed, char **ret_error)
 {
 	_cleanup_free_ char *why = NULL;
-	struct device_text parsed = {
-		.id = -1, .region = -1, .zone = -1, .port = -1, .replication_port = -1};
+	struct device_text parsed = {.id = -1, .region = -1, .zone = -1, .port = -1, .replication_port = -1};
 	int error = parse_parts(text, &parsed, &why);
 	if (error < 0)
 		return ring_fail(ret_error, -error, "device %s: %s", text, why);
@@ -128,25 +123,23 @@ bool device_text_matches(const struct device_text *pattern, const struct ring_de
 		(pattern->region >= 0 && pattern->region != device->region) ||
 		(pattern->zone >= 0 && pattern->zone != device->zone) ||
 		(pattern->port >= 0 && pattern->port != device->port) ||
-		(pattern->replication_port >= 0 &&
-			pattern->replication_port != device->replication_port))
+		(pattern->replication_port >= 0 && pattern->replication_port != device->replication_port))
 		return false;
 	return (!*pattern->ip || strcmp(pattern->ip, device->ip) == 0) &&
-	       (!*pattern->replication_ip ||
-		       strcmp(pattern->replication_ip, device->replication_ip) == 0) &&
+	       (!*pattern->replication_ip || strcmp(pattern->replication_ip, device->replication_ip) == 0) &&
 	       (!*pattern->device || strcmp(pattern->device, device->device) == 0) &&
 	       strstr(device->meta, pattern->meta) != NULL;
 }
 
-int device_text_parse_whole(const char *text, struct device_text *parsed,
-	struct ring_device *ret_device, char **ret_error)
+int device_text_parse_whole(
+	const char *text, struct device_text *parsed, struct ring_device *ret_device, char **ret_error)
 {
 	int error = device_text_parse(text, parsed, ret_error);
 	if (error < 0)
 		return error;
-	const char *missing = parsed->id >= 0	 ? "no d<id>; the builder gives it"
+	const char *missing = parsed->id >= 0    ? "no d<id>; the builder gives it"
 			      : parsed->zone < 0 ? "z<zone>"
-			      : !*parsed->ip	 ? "-<ip>:<port>"
+			      : !*parsed->ip     ? "-<ip>:<port>"
 			      : parsed->port < 0 ? ":<port> after the ip"
 			      : !*parsed->device ? "/<device>"
 			      : *parsed->replication_ip && parsed->replication_port < 0
@@ -177,8 +170,7 @@ char *device_text_address(const char *ip, int port)
 char *device_text_format(const struct ring_device *device)
 {
 	_cleanup_free_ char *address = device_text_address(device->ip, device->port);
-	_cleanup_free_ char *replication =
-		device_text_address(device->replication_ip, device->replication_port);
-	return xasprintf("d%dr%dz%d-%sR%s/%s%s%s", device->id, device->region, device->zone,
-		address, replication, device->device, *device->meta ? "_" : "", device->meta);
+	_cleanup_free_ char *replication = device_text_address(device->replication_ip, device->replication_port);
+	return xasprintf("d%dr%dz%d-%sR%s/%s%s%s", device->id, device->region, device->zone, address, replication,
+		device->device, *device->meta ? "_" : "", device->meta);
 }

@@ -41,8 +41,8 @@ bool device_text_matches(const struct device_text *pattern, const struct ring_de
  * the replication address the address unless given. The weight is 0, the texts point into *parsed.
  * Returns 0 or -EINVAL with a text.
  */
-int device_text_parse_whole(const char *text, struct device_text *parsed,
-	struct ring_device *ret_device, char **ret_error);
+int device_text_parse_whole(
+	const char *text, struct device_text *parsed, struct ring_device *ret_device, char **ret_error);
 
 /* An address for people: "ip:port", IPv6 in brackets. The caller frees it. */
 char *device_text_address(const char *ip, int port);

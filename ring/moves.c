@@ -129,7 +129,7 @@ struct choice {
 	int device; /* NO_DEVICE: none found */
 	struct effect effect;
 	double urgency; /* of the source to give; 0 where that does not matter */
-	int64_t room;	/* of the target */
+	int64_t room;   /* of the target */
 };
 
 static bool better(const struct choice *a, const struct choice *b)
@@ -149,8 +149,8 @@ static int64_t room_of(const struct plan_node *node)
 }
 
 /* Weighs moving a tallied partition's slot to the devices of `leaves`; the best stays in *best. */
-static void weigh_slot(const struct mover *mover, uint32_t row, int from, const uint32_t *leaves,
-	size_t leaf_count, struct choice *best)
+static void weigh_slot(const struct mover *mover, uint32_t row, int from, const uint32_t *leaves, size_t leaf_count,
+	struct choice *best)
 {
 	const struct plan_node *nodes = mover->plan->nodes;
 	for (size_t i = 0; i < leaf_count; i++) {
@@ -226,8 +226,7 @@ static bool can_give(const struct mover *mover, int from)
 	if (room_of(&mover->plan->nodes[mover->plan->path[from][LEAF]]) >= 0)
 		return false;
 	for (size_t i = 0; i < mover->taker_count; i++)
-		if (!mover->tally[mover->takers[i]] &&
-			effect_of(mover, from, mover->takers[i]).cost <= 0)
+		if (!mover->tally[mover->takers[i]] && effect_of(mover, from, mover->takers[i]).cost <= 0)
 			return true;
 	return false;
 }
@@ -262,8 +261,7 @@ static void relieve_partition(struct mover *mover, uint32_t partition, bool harm
 		int64_t excess = -room_of(&mover->plan->nodes[mover->plan->path[slots[row]][LEAF]]);
 		struct choice choice = {.device = NO_DEVICE};
 		if (excess > 0)
-			weigh_slot(
-				mover, row, slots[row], mover->takers, mover->taker_count, &choice);
+			weigh_slot(mover, row, slots[row], mover->takers, mover->taker_count, &choice);
 		if (choice.device == NO_DEVICE || choice.effect.cost > 0)
 			continue;
 		uint32_t *outlets = &mover->outlets[slots[row]];
@@ -299,10 +297,10 @@ struct chain_step {
 struct chain_search {
 	struct mover *mover;
 	struct chain_step *steps; /* [device] */
-	uint32_t *first;	  /* [device] start of its slots in `held`; one more at the end */
-	uint32_t *held;		  /* partitions that a device held when the search began */
-	bool *hopeless;	 /* [device] an earlier search found no way on; moves only close ways */
-	uint32_t *unmet; /* leaves that no step has led to */
+	uint32_t *first;          /* [device] start of its slots in `held`; one more at the end */
+	uint32_t *held;           /* partitions that a device held when the search began */
+	bool *hopeless;           /* [device] an earlier search found no way on; moves only close ways */
+	uint32_t *unmet;          /* leaves that no step has led to */
 	size_t unmet_count;
 	int *queue; /* devices met, in order */
 	size_t queue_length;
@@ -327,8 +325,7 @@ static int meet_takers(struct chain_search *search, int from, uint32_t partition
 	for (size_t i = 0; i < search->unmet_count; i++) {
 		uint32_t leaf = search->unmet[i];
 		const struct plan_node *node = &mover->plan->nodes[leaf];
-		if (found != NO_DEVICE || mover->tally[leaf] ||
-			effect_of(mover, from, leaf).cost > 0) {
+		if (found != NO_DEVICE || mover->tally[leaf] || effect_of(mover, from, leaf).cost > 0) {
 			search->unmet[kept++] = leaf;
 			continue;
 		}
@@ -347,8 +344,7 @@ static int meet_takers_of_device(struct chain_search *search, int from)
 {
 	struct mover *mover = search->mover;
 	int found = NO_DEVICE;
-	for (uint32_t i = search->first[from]; i < search->first[from + 1] && found == NO_DEVICE;
-		i++) {
+	for (uint32_t i = search->first[from]; i < search->first[from + 1] && found == NO_DEVICE; i++) {
 		uint32_t partition = search->held[i], row = 0;
 		if (search->unmet_count == 0 || search->looks_left <= 0)
 			break;
@@ -381,10 +377,8 @@ static bool move_chain(struct chain_search *search, int start)
 		search->hopeless[search->queue[i]] = true;
 	if (found == NO_DEVICE)
 		return false;
-	for (int device = found; search->steps[device].from != NO_DEVICE;
-		device = search->steps[device].from)
-		move_slot(
-			mover, search->steps[device].partition, search->steps[device].row, device);
+	for (int device = found; search->steps[device].from != NO_DEVICE; device = search->steps[device].from)
+		move_slot(mover, search->steps[device].partition, search->steps[device].row, device);
 	return true;
 }
 
@@ -423,8 +417,7 @@ static void move_chains(struct mover *mover)
 		return;
 	_cleanup_free_ struct chain_step *steps = xcalloc(devices, sizeof(steps[0]));
 	_cleanup_free_ uint32_t *first = xcalloc(devices + 1, sizeof(first[0]));
-	_cleanup_free_ uint32_t *held =
-		xcalloc(builder_replicas_total(mover->builder), sizeof(held[0]));
+	_cleanup_free_ uint32_t *held = xcalloc(builder_replicas_total(mover->builder), sizeof(held[0]));
 	_cleanup_free_ bool *hopeless = xcalloc(devices, sizeof(hopeless[0]));
 	_cleanup_free_ uint32_t *unmet = xcalloc(mover->leaf_count, sizeof(unmet[0]));
 	_cleanup_free_ int *queue = xcalloc(devices, sizeof(queue[0]));

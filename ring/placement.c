@@ -40,11 +40,9 @@ static int compare_devices(const void *left, const void *right)
 }
 
 /* The devices that stay, sorted by region, zone, host and id. The caller frees the array. */
-static const struct builder_device **sort_devices(
-	const struct ring_builder *builder, size_t *ret_count)
+static const struct builder_device **sort_devices(const struct ring_builder *builder, size_t *ret_count)
 {
-	const struct builder_device **sorted =
-		xcalloc(builder->device_count + 1, sizeof(sorted[0]));
+	const struct builder_device **sorted = xcalloc(builder->device_count + 1, sizeof(sorted[0]));
 	size_t count = 0;
 	for (size_t id = 0; id < builder->device_count; id++)
 		if (builder->devices[id] && !builder->devices[id]->removed)
@@ -56,8 +54,7 @@ static const struct builder_device **sort_devices(
 
 /* Whether `device` is the first of its region (level 0), zone, host or itself (level 3) after
  * `before`. */
-static bool opens_level(
-	const struct ring_device *before, const struct ring_device *device, int level)
+static bool opens_level(const struct ring_device *before, const struct ring_device *device, int level)
 {
 	if (!before || before->region != device->region || level == 3)
 		return true;
@@ -79,8 +76,7 @@ static void build_tree(struct plan *plan, const struct builder_device **sorted, 
 			uint32_t parent = level ? plan->path[device->id][level - 1] : 0;
 			if (opens_level(before, device, level)) {
 				uint32_t node = plan->node_count++;
-				plan->nodes[node] =
-					(struct plan_node){.parent = parent, .device = -1};
+				plan->nodes[node] = (struct plan_node){.parent = parent, .device = -1};
 				if (plan->nodes[parent].child_count++ == 0)
 					plan->nodes[parent].first_child = node;
 			}
@@ -88,8 +84,7 @@ static void build_tree(struct plan *plan, const struct builder_device **sorted, 
 		}
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct plan_node *leaf =
-			&plan->nodes[plan->path[sorted[i]->device.id][PLAN_LEVELS - 1]];
+		struct plan_node *leaf = &plan->nodes[plan->path[sorted[i]->device.id][PLAN_LEVELS - 1]];
 		leaf->device = sorted[i]->device.id;
 		leaf->load = sorted[i]->parts;
 	}
@@ -97,8 +92,8 @@ static void build_tree(struct plan *plan, const struct builder_device **sorted, 
 
 /* Shares by weight, except that no device gets more than one replica of each partition: the others
  * take the rest. */
-static void share_by_weight(struct plan *plan, const struct ring_builder *builder,
-	const struct builder_device **sorted, size_t count)
+static void share_by_weight(
+	struct plan *plan, const struct ring_builder *builder, const struct builder_device **sorted, size_t count)
 {
 	double rest = (double)builder_replicas_total(builder);
 	double cap = builder->partition_count, weights = 0;
@@ -109,8 +104,7 @@ static void share_by_weight(struct plan *plan, const struct ring_builder *builde
 		capped_one = false;
 		double rest_before = rest, weights_before = weights;
 		for (size_t i = 0; i < count; i++) {
-			struct plan_node *leaf =
-				&plan->nodes[plan->path[sorted[i]->device.id][PLAN_LEVELS - 1]];
+			struct plan_node *leaf = &plan->nodes[plan->path[sorted[i]->device.id][PLAN_LEVELS - 1]];
 			double weight = sorted[i]->device.weight;
 			if (leaf->share >= cap || weight <= 0)
 				continue;
@@ -146,8 +140,7 @@ static int compare_candidates(const void *left, const void *right)
 
 /* Divides a node's quota among its children: shares rounded down, then the rest in the order of
  * compare_candidates. */
-static void divide_quota(
-	struct plan *plan, const struct plan_node *parent, struct candidate *candidates)
+static void divide_quota(struct plan *plan, const struct plan_node *parent, struct candidate *candidates)
 {
 	int64_t rest = parent->quota;
 	for (uint32_t i = 0; i < parent->child_count; i++) {
@@ -179,8 +172,7 @@ static int check_device_count(const struct ring_builder *builder, char **ret_err
 		weighted += device && !device->removed && device->device.weight > 0;
 	}
 	if (weighted < builder->row_count)
-		return ring_fail(ret_error, EINVAL,
-			"%g replicas need at least %u devices with weight, there are %u",
+		return ring_fail(ret_error, EINVAL, "%g replicas need at least %u devices with weight, there are %u",
 			builder->replicas, builder->row_count, weighted);
 	return 0;
 }
@@ -203,8 +195,7 @@ int plan_make(const struct ring_builder *builder, struct plan *ret_plan, char **
 		plan.nodes[plan.nodes[i].parent].share += plan.nodes[i].share;
 		plan.nodes[plan.nodes[i].parent].load += plan.nodes[i].load;
 	}
-	_cleanup_free_ struct candidate *candidates =
-		xcalloc(plan.node_count, sizeof(candidates[0]));
+	_cleanup_free_ struct candidate *candidates = xcalloc(plan.node_count, sizeof(candidates[0]));
 	plan.nodes[0].quota = (int64_t)builder_replicas_total(builder);
 	for (uint32_t i = 0; i < plan.node_count; i++) {
 		struct plan_node *node = &plan.nodes[i];
@@ -244,15 +235,13 @@ struct seating {
 	uint8_t *filled; /* [partition] rows in use */
 };
 
-static void seat_device(
-	struct seating *seating, const struct plan_node *leaf, const uint32_t *order)
+static void seat_device(struct seating *seating, const struct plan_node *leaf, const uint32_t *order)
 {
 	struct ring_builder *builder = seating->builder;
 	for (int64_t i = 0; i < leaf->quota; i++) {
 		size_t row = seating->filled[order[i]]++;
 		assert(row < builder->row_count);
-		builder->slots[(size_t)order[i] * builder->row_count + row] =
-			(uint16_t)leaf->device;
+		builder->slots[(size_t)order[i] * builder->row_count + row] = (uint16_t)leaf->device;
 	}
 }
 
@@ -275,15 +264,13 @@ static uint32_t seats_of_child(
 static void mix_seats(struct seating *seating, const struct plan_node *node, uint32_t *children)
 {
 	const struct plan_node *nodes = &seating->plan->nodes[node->first_child];
-	const uint64_t partitions = seating->builder->partition_count,
-		       quota = (uint64_t)node->quota;
+	const uint64_t partitions = seating->builder->partition_count, quota = (uint64_t)node->quota;
 	for (uint64_t tries = MIX_TRIES_PER_SEAT * quota; tries > 0; tries--) {
 		uint64_t seat = random_below(seating->random, (uint32_t)quota);
 		uint64_t other = random_below(seating->random, (uint32_t)quota);
 		uint64_t i = seat % partitions, k = other % partitions;
 		uint32_t a = children[seat], b = children[other];
-		if (a == b || i == k ||
-			seats_of_child(children, quota, partitions, i, b) >= nodes[b].ceiling ||
+		if (a == b || i == k || seats_of_child(children, quota, partitions, i, b) >= nodes[b].ceiling ||
 			seats_of_child(children, quota, partitions, k, a) >= nodes[a].ceiling ||
 			seats_of_child(children, quota, partitions, i, a) <= nodes[a].floor ||
 			seats_of_child(children, quota, partitions, k, b) <= nodes[b].floor)
@@ -302,11 +289,10 @@ struct child_order {
 };
 
 /* Sorts the partitions of one node into the orders of its children. */
-static void order_children(struct seating *seating, const struct plan_node *node,
-	const uint32_t *order, const uint32_t *children, struct child_order *orders)
+static void order_children(struct seating *seating, const struct plan_node *node, const uint32_t *order,
+	const uint32_t *children, struct child_order *orders)
 {
-	const uint64_t partitions = seating->builder->partition_count,
-		       quota = (uint64_t)node->quota;
+	const uint64_t partitions = seating->builder->partition_count, quota = (uint64_t)node->quota;
 	const struct plan_node *nodes = &seating->plan->nodes[node->first_child];
 	for (uint64_t i = 0; i < partitions && i < quota; i++) {
 		for (uint64_t seat = i; seat < quota; seat += partitions) {
@@ -318,12 +304,10 @@ static void order_children(struct seating *seating, const struct plan_node *node
 				continue; /* this partition was given to the child at an earlier
 					     seat */
 			uint64_t all_extra = (uint64_t)nodes[child].quota % partitions;
-			if (seats_of_child(children, quota, partitions, i, child) >
-				nodes[child].floor)
+			if (seats_of_child(children, quota, partitions, i, child) > nodes[child].floor)
 				orders[child].partitions[orders[child].extra_count++] = order[i];
 			else
-				orders[child].partitions[all_extra + orders[child].other_count++] =
-					order[i];
+				orders[child].partitions[all_extra + orders[child].other_count++] = order[i];
 		}
 	}
 }
@@ -358,8 +342,7 @@ static void seat_node(struct seating *seating, const struct plan_node *node, con
 		const struct plan_node *child = &seating->plan->nodes[node->first_child + i];
 		assert(orders[i].extra_count == (uint64_t)child->quota % partitions);
 		random_shuffle(seating->random, orders[i].partitions, orders[i].extra_count);
-		random_shuffle(seating->random, orders[i].partitions + orders[i].extra_count,
-			orders[i].other_count);
+		random_shuffle(seating->random, orders[i].partitions + orders[i].extra_count, orders[i].other_count);
 		seat_node(seating, child, orders[i].partitions);
 		free(orders[i].partitions);
 	}
@@ -391,8 +374,7 @@ void plan_assign_all(const struct plan *plan, struct ring_builder *builder, uint
 	 * first. */
 	random_shuffle(random, order, builder->last_row_length);
 	random_shuffle(random, order + builder->last_row_length, count - builder->last_row_length);
-	struct seating seating = {
-		.plan = plan, .builder = builder, .random = random, .filled = filled};
+	struct seating seating = {.plan = plan, .builder = builder, .random = random, .filled = filled};
 	seat_node(&seating, &plan->nodes[0], order);
 	shuffle_rows(builder, random);
 	for (uint32_t partition = 0; partition < count; partition++)

@@ -14,8 +14,7 @@ static void clear_lost_slots(struct ring_builder *builder)
 	for (uint32_t partition = 0; partition < builder->partition_count; partition++) {
 		uint16_t *slots = &builder->slots[(size_t)partition * builder->row_count];
 		for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++) {
-			bool lost = slots[row] != BUILDER_SLOT_NONE &&
-				    builder->devices[slots[row]]->removed;
+			bool lost = slots[row] != BUILDER_SLOT_NONE && builder->devices[slots[row]]->removed;
 			for (uint32_t other = 0; other < row && !lost; other++)
 				lost = slots[other] == slots[row];
 			if (lost)
@@ -31,14 +30,13 @@ static bool *freeze_young(const struct ring_builder *builder, uint32_t now_secon
 	bool *frozen = xcalloc(builder->partition_count, sizeof(frozen[0]));
 	uint64_t rest_seconds = (uint64_t)builder->min_part_hours * 3600;
 	for (uint32_t i = 0; i < builder->partition_count; i++)
-		frozen[i] =
-			builder->moved_at[i] && builder->moved_at[i] + rest_seconds > now_seconds;
+		frozen[i] = builder->moved_at[i] && builder->moved_at[i] + rest_seconds > now_seconds;
 	return frozen;
 }
 
 /* Compares with the slots before, notes the time of what moved. */
-static void note_moves(struct ring_builder *builder, const uint16_t *before, uint32_t now_seconds,
-	struct ring_rebalance *result)
+static void note_moves(
+	struct ring_builder *builder, const uint16_t *before, uint32_t now_seconds, struct ring_rebalance *result)
 {
 	for (uint32_t partition = 0; partition < builder->partition_count; partition++) {
 		size_t at = (size_t)partition * builder->row_count, moved = 0;
@@ -69,8 +67,7 @@ int ring_builder_rebalance(struct ring_builder *builder, uint64_t seed, uint32_t
 	struct plan plan;
 	struct ring_rebalance result = {0};
 	uint64_t random = seed;
-	size_t slots_bytes =
-		(size_t)builder->partition_count * builder->row_count * sizeof(builder->slots[0]);
+	size_t slots_bytes = (size_t)builder->partition_count * builder->row_count * sizeof(builder->slots[0]);
 	int error = plan_make(builder, &plan, ret_error);
 	if (error < 0)
 		return error;

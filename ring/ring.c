@@ -16,8 +16,8 @@ uint32_t ring_partition(const struct ring *ring, const unsigned char hash[16])
 	return ring_partition_of_hash(hash, ring->part_power);
 }
 
-size_t ring_primaries(const struct ring *ring, uint32_t partition,
-	const struct ring_device *ret_devices[RING_REPLICAS_MAX])
+size_t ring_primaries(
+	const struct ring *ring, uint32_t partition, const struct ring_device *ret_devices[RING_REPLICAS_MAX])
 {
 	assert(partition < ring->partition_count);
 	size_t count = 0;
@@ -92,8 +92,8 @@ const struct ring_device *ring_device_at(const struct ring *ring, size_t index)
 	return ring->devices[index];
 }
 
-struct ring *ring_new(int part_power, uint32_t row_count, uint32_t last_row_length,
-	size_t device_count, unsigned device_bytes)
+struct ring *ring_new(
+	int part_power, uint32_t row_count, uint32_t last_row_length, size_t device_count, unsigned device_bytes)
 {
 	assert(part_power >= 0 && part_power < RING_PART_POWER_MAX);
 	assert(row_count >= 1 && row_count <= RING_REPLICAS_MAX);
@@ -176,8 +176,7 @@ static void number_tiers(struct ring *ring, const bool *assigned)
 			}
 		}
 		ring->assigned_totals[3] += assigned[device->id];
-		ring->tiers[device->id] =
-			(struct ring_tiers){next.region - 1, next.zone - 1, next.host - 1};
+		ring->tiers[device->id] = (struct ring_tiers){next.region - 1, next.zone - 1, next.host - 1};
 	}
 	ring->tier_totals[0] = next.region;
 	ring->tier_totals[1] = next.zone;
@@ -191,16 +190,14 @@ int ring_finish(struct ring *ring, char **ret_error)
 	for (uint32_t partition = 0; partition < ring->partition_count; partition++) {
 		for (uint32_t row = 0; row < ring->row_count; row++) {
 			uint32_t id = ring_slot(ring, partition, row);
-			bool wanted =
-				row + 1 < ring->row_count || partition < ring->last_row_length;
+			bool wanted = row + 1 < ring->row_count || partition < ring->last_row_length;
 			if (!wanted && id == RING_SLOT_NONE)
 				continue;
 			if (id >= ring->device_count || !ring->devices[id])
 				return ring_fail(ret_error, EINVAL,
 					"partition %u, replica %u is on device %u, which does not "
 					"exist",
-					partition, row,
-					id & (ring->wide ? UINT32_MAX : RING_NARROW_DEVICES_MAX));
+					partition, row, id & (ring->wide ? UINT32_MAX : RING_NARROW_DEVICES_MAX));
 			assigned[id] = true;
 		}
 	}

@@ -27,17 +27,17 @@
 #include <stdint.h>
 
 enum {
-	RING_REPLICAS_MAX = 32,		/* rows of a ring */
-	RING_DEVICES_MAX = 1 << 20,	/* devices of a ring, holes counted */
+	RING_REPLICAS_MAX = 32,         /* rows of a ring */
+	RING_DEVICES_MAX = 1 << 20,     /* devices of a ring, holes counted */
 	RING_HANDOFF_MARKS_INLINE = 64, /* 64-bit words of marks inside an iterator */
 };
 
 /* One device as the ring file describes it. The texts belong to the ring and are never NULL. */
 struct ring_device {
-	int id;		      /* its index in the ring's list of devices */
-	char *device;	      /* name of the directory below the server's `devices`, e.g. "sda" */
-	char *ip;	      /* IPv4 or IPv6 literal without brackets, or a host name */
-	int port;	      /* where the server answers requests */
+	int id;               /* its index in the ring's list of devices */
+	char *device;         /* name of the directory below the server's `devices`, e.g. "sda" */
+	char *ip;             /* IPv4 or IPv6 literal without brackets, or a host name */
+	int port;             /* where the server answers requests */
 	char *replication_ip; /* for traffic among servers; equals `ip` where the file has none */
 	int replication_port;
 	int region;
@@ -83,8 +83,7 @@ int64_t ring_version(const struct ring *ring);
 /* The partition of a name whose MD5 is `hash`, for part powers 0 to 32. */
 static inline uint32_t ring_partition_of_hash(const unsigned char hash[16], int part_power)
 {
-	uint64_t top = (uint64_t)hash[0] << 24 | (uint64_t)hash[1] << 16 | (uint64_t)hash[2] << 8 |
-		       hash[3];
+	uint64_t top = (uint64_t)hash[0] << 24 | (uint64_t)hash[1] << 16 | (uint64_t)hash[2] << 8 | hash[3];
 	return (uint32_t)(top >> (32 - part_power));
 }
 
@@ -97,8 +96,8 @@ uint32_t ring_partition(const struct ring *ring, const unsigned char hash[16]);
  * below ring_partition_count(). The devices live as long as the ring. Cheap: no allocation, usually
  * one cache line of the table.
  */
-size_t ring_primaries(const struct ring *ring, uint32_t partition,
-	const struct ring_device *ret_devices[RING_REPLICAS_MAX]);
+size_t ring_primaries(
+	const struct ring *ring, uint32_t partition, const struct ring_device *ret_devices[RING_REPLICAS_MAX]);
 
 /*
  * The devices that hold a partition's data when its primaries cannot, in exactly Swift's order:
@@ -117,16 +116,15 @@ struct ring_handoffs {
 	int pass;     /* 0 regions, 1 zones, 2 hosts, 3 devices, 4 the end */
 	uint32_t start;
 	uint32_t increment;
-	uint32_t at;	     /* the partition whose rows are looked at */
-	uint32_t row;	     /* the next row of it */
+	uint32_t at;         /* the partition whose rows are looked at */
+	uint32_t row;        /* the next row of it */
 	uint32_t missing[4]; /* regions, zones, hosts, devices not seen yet */
-	uint64_t *marks; /* one bit for each region, zone, host and device seen; points inside or to
+	uint64_t *marks;     /* one bit for each region, zone, host and device seen; points inside or to
 			    the heap */
 	uint64_t inline_marks[RING_HANDOFF_MARKS_INLINE];
 };
 
-void ring_handoffs_init(
-	struct ring_handoffs *handoffs, const struct ring *ring, uint32_t partition);
+void ring_handoffs_init(struct ring_handoffs *handoffs, const struct ring *ring, uint32_t partition);
 /* The next device, or NULL at the end (and on every call after it). */
 const struct ring_device *ring_handoffs_next(struct ring_handoffs *handoffs);
 /* Frees what a ring of thousands of devices needs beyond inline_marks. The iterator must not be

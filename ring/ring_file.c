@@ -50,8 +50,7 @@ struct ring_metadata {
 
 int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 {
-	z_stream inflater = {.next_in = (unsigned char *)(uintptr_t)file.data,
-		.avail_in = (unsigned)file.length};
+	z_stream inflater = {.next_in = (unsigned char *)(uintptr_t)file.data, .avail_in = (unsigned)file.length};
 	if (file.length > FILE_BYTES_MAX)
 		return ring_fail(ret_error, EINVAL, "larger than %zu bytes", FILE_BYTES_MAX);
 	if (inflateInit2(&inflater, MAX_WBITS + 16) != Z_OK)
@@ -68,8 +67,7 @@ int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 	(void)inflateEnd(&inflater);
 
 	if (stream->length > RING_STREAM_BYTES_MAX)
-		return ring_fail(ret_error, EINVAL, "decompresses to more than %zu bytes",
-			RING_STREAM_BYTES_MAX);
+		return ring_fail(ret_error, EINVAL, "decompresses to more than %zu bytes", RING_STREAM_BYTES_MAX);
 	if (result != Z_STREAM_END)
 		return ring_fail(ret_error, EINVAL, "gzip data is damaged: %s", message);
 	if (rest)
@@ -79,8 +77,8 @@ int ring_gunzip(struct slice file, struct buf *stream, char **ret_error)
 
 /* An integer member in [low, high]. Missing members give `fallback`, or an error when that is below
  * `low`. */
-static int get_integer(json_t *object, const char *key, int64_t low, int64_t high, int64_t fallback,
-	int64_t *ret_value, char **ret_error)
+static int get_integer(json_t *object, const char *key, int64_t low, int64_t high, int64_t fallback, int64_t *ret_value,
+	char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	int64_t value = member ? json_integer_value(member) : fallback;
@@ -91,28 +89,25 @@ static int get_integer(json_t *object, const char *key, int64_t low, int64_t hig
 	if (!member)
 		return ring_fail(ret_error, EINVAL, "%s is missing", key);
 	if (!json_is_integer(member) || value < low || value > high)
-		return ring_fail(ret_error, EINVAL, "%s is not an integer from %lld to %lld", key,
-			(long long)low, (long long)high);
+		return ring_fail(ret_error, EINVAL, "%s is not an integer from %lld to %lld", key, (long long)low,
+			(long long)high);
 	*ret_value = value;
 	return 0;
 }
 
 /* A text member; missing ones give `fallback`, or an error when that is NULL. The text belongs to
  * the JSON. */
-static int get_text(json_t *object, const char *key, const char *fallback, const char **ret_text,
-	char **ret_error)
+static int get_text(json_t *object, const char *key, const char *fallback, const char **ret_text, char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	const char *text = member && !json_is_null(member) ? json_string_value(member) : fallback;
 	if (!text)
-		return ring_fail(
-			ret_error, EINVAL, "%s is %s", key, member ? "not a text" : "missing");
+		return ring_fail(ret_error, EINVAL, "%s is %s", key, member ? "not a text" : "missing");
 	*ret_text = text;
 	return 0;
 }
 
-static int get_number(
-	json_t *object, const char *key, double fallback, double *ret_value, char **ret_error)
+static int get_number(json_t *object, const char *key, double fallback, double *ret_value, char **ret_error)
 {
 	json_t *member = json_object_get(object, key);
 	double value = member ? json_number_value(member) : fallback;
@@ -123,8 +118,7 @@ static int get_number(
 }
 
 /* Reads the integers of a device; `id` is its place in the list. */
-static int get_device_integers(
-	json_t *json, size_t id, struct ring_device *device, char **ret_error)
+static int get_device_integers(json_t *json, size_t id, struct ring_device *device, char **ret_error)
 {
 	int64_t value;
 	int error;
@@ -141,8 +135,8 @@ static int get_device_integers(
 		{"zone", 0, INT_MAX, -1, &device->zone},
 	};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-		error = get_integer(json, members[i].key, members[i].low, members[i].high,
-			members[i].fallback, &value, ret_error);
+		error = get_integer(
+			json, members[i].key, members[i].low, members[i].high, members[i].fallback, &value, ret_error);
 		if (error < 0)
 			return error;
 		*members[i].target = (int)value;
@@ -201,20 +195,17 @@ static int get_metadata(json_t *json, struct ring_metadata *metadata, char **ret
 {
 	int64_t part_shift, next_part_power;
 	int error;
-	if ((error = get_integer(
-		     json, "part_shift", 0, RING_PART_POWER_MAX, -1, &part_shift, ret_error)) < 0 ||
-		(error = get_integer(json, "next_part_power", -1, RING_PART_POWER_MAX, -1,
-			 &next_part_power, ret_error)) < 0 ||
+	if ((error = get_integer(json, "part_shift", 0, RING_PART_POWER_MAX, -1, &part_shift, ret_error)) < 0 ||
 		(error = get_integer(
-			 json, "version", -1, INT64_MAX, -1, &metadata->version, ret_error)) < 0 ||
-		(error = get_number(
-			 json, "replica_count", 0, &metadata->replica_count, ret_error)) < 0)
+			 json, "next_part_power", -1, RING_PART_POWER_MAX, -1, &next_part_power, ret_error)) < 0 ||
+		(error = get_integer(json, "version", -1, INT64_MAX, -1, &metadata->version, ret_error)) < 0 ||
+		(error = get_number(json, "replica_count", 0, &metadata->replica_count, ret_error)) < 0)
 		return error;
 	metadata->part_power = RING_PART_POWER_MAX - (int)part_shift;
 	metadata->next_part_power = (int)next_part_power;
 	if (!(metadata->replica_count >= 1 && metadata->replica_count <= RING_REPLICAS_MAX))
-		return ring_fail(ret_error, EINVAL, "replica_count %g is not from 1 to %d",
-			metadata->replica_count, RING_REPLICAS_MAX);
+		return ring_fail(ret_error, EINVAL, "replica_count %g is not from 1 to %d", metadata->replica_count,
+			RING_REPLICAS_MAX);
 	return 0;
 }
 
@@ -223,8 +214,8 @@ static int get_metadata(json_t *json, struct ring_metadata *metadata, char **ret
  * shorter. The number of rows follows from the data, and `replica_count` (rounded up for format 1)
  * has to agree with it.
  */
-static int fill_ring(const struct ring_metadata *metadata, json_t *devices, struct slice table,
-	unsigned device_bytes, bool little_endian, struct ring **ret_ring, char **ret_error)
+static int fill_ring(const struct ring_metadata *metadata, json_t *devices, struct slice table, unsigned device_bytes,
+	bool little_endian, struct ring **ret_ring, char **ret_error)
 {
 	uint64_t partitions = (uint64_t)1 << metadata->part_power;
 	uint64_t ids = table.length / device_bytes;
@@ -234,21 +225,18 @@ static int fill_ring(const struct ring_metadata *metadata, json_t *devices, stru
 	if (ids < partitions || rows != (uint64_t)ceil(metadata->replica_count))
 		return ring_fail(ret_error, EINVAL,
 			"the table has %llu device ids, which are not %g rows for %llu partitions",
-			(unsigned long long)ids, metadata->replica_count,
-			(unsigned long long)partitions);
+			(unsigned long long)ids, metadata->replica_count, (unsigned long long)partitions);
 
-	struct ring *ring = ring_new(metadata->part_power, (uint32_t)rows,
-		(uint32_t)(ids - (rows - 1) * partitions), json_array_size(devices), device_bytes);
+	struct ring *ring = ring_new(metadata->part_power, (uint32_t)rows, (uint32_t)(ids - (rows - 1) * partitions),
+		json_array_size(devices), device_bytes);
 	ring->next_part_power = metadata->next_part_power;
 	ring->version = metadata->version;
 	const unsigned char *at = (const unsigned char *)table.data;
 	for (uint64_t i = 0; i < ids; i++, at += device_bytes) {
-		uint32_t id = little_endian ? (uint32_t)(at[0] | at[1] << 8)
-					    : (uint32_t)(at[0] << 8 | at[1]);
+		uint32_t id = little_endian ? (uint32_t)(at[0] | at[1] << 8) : (uint32_t)(at[0] << 8 | at[1]);
 		if (device_bytes == 4)
 			id = id << 16 | (uint32_t)(at[2] << 8 | at[3]);
-		ring_put_slot(ring, (uint32_t)(i & (partitions - 1)),
-			(uint32_t)(i >> metadata->part_power), id);
+		ring_put_slot(ring, (uint32_t)(i & (partitions - 1)), (uint32_t)(i >> metadata->part_power), id);
 	}
 	int error = put_devices(ring, devices, ret_error);
 	if (error == 0)
@@ -265,14 +253,12 @@ static json_t *parse_json(struct slice text, const char *what, char **ret_error)
 {
 	json_error_t where;
 	if (text.length > JSON_BYTES_MAX) {
-		(void)ring_fail(
-			ret_error, EINVAL, "%s is larger than %d bytes", what, JSON_BYTES_MAX);
+		(void)ring_fail(ret_error, EINVAL, "%s is larger than %d bytes", what, JSON_BYTES_MAX);
 		return NULL;
 	}
 	json_t *json = json_loadb(text.data, text.length, 0, &where);
 	if (!json)
-		(void)ring_fail(ret_error, EINVAL, "%s is not JSON: %s at byte %d", what,
-			where.text, where.position);
+		(void)ring_fail(ret_error, EINVAL, "%s is not JSON: %s at byte %d", what, where.text, where.position);
 	return json;
 }
 
@@ -316,8 +302,7 @@ static bool checksum_equal(struct slice bytes, const char *hex)
 }
 
 /* Finds a section by the index and checks its checksum. The result is a view into the stream. */
-static int find_section(struct slice stream, json_t *index, const char *name,
-	struct slice *ret_data, char **ret_error)
+static int find_section(struct slice stream, json_t *index, const char *name, struct slice *ret_data, char **ret_error)
 {
 	json_t *entry = json_object_get(index, name);
 	int64_t start = json_integer_value(json_array_get(entry, 1));
@@ -369,12 +354,9 @@ static int decode_v2(struct slice stream, struct ring **ret_ring, char **ret_err
 	_cleanup_json_ json_t *index = read_index(stream, ret_error);
 	if (!index)
 		return -EINVAL;
-	if ((error = find_section(
-		     stream, index, "swift/ring/metadata", &metadata_text, ret_error)) < 0 ||
-		(error = find_section(
-			 stream, index, "swift/ring/devices", &devices_text, ret_error)) < 0 ||
-		(error = find_section(stream, index, "swift/ring/assignments", &table, ret_error)) <
-			0)
+	if ((error = find_section(stream, index, "swift/ring/metadata", &metadata_text, ret_error)) < 0 ||
+		(error = find_section(stream, index, "swift/ring/devices", &devices_text, ret_error)) < 0 ||
+		(error = find_section(stream, index, "swift/ring/assignments", &table, ret_error)) < 0)
 		return error;
 	_cleanup_json_ json_t *json = parse_json(metadata_text, "the metadata section", ret_error);
 	if (!json)
@@ -390,12 +372,10 @@ static int decode_v2(struct slice stream, struct ring **ret_ring, char **ret_err
 		return error;
 	if (device_bytes == 3)
 		return ring_fail(ret_error, EINVAL, "dev_id_bytes is neither 2 nor 4");
-	size_t devices_max =
-		device_bytes == 2 ? (size_t)RING_NARROW_DEVICES_MAX : (size_t)RING_DEVICES_MAX;
+	size_t devices_max = device_bytes == 2 ? (size_t)RING_NARROW_DEVICES_MAX : (size_t)RING_DEVICES_MAX;
 	if ((error = check_devices(devices, devices_max, ret_error)) < 0)
 		return error;
-	return fill_ring(
-		&metadata, devices, table, (unsigned)device_bytes, false, ret_ring, ret_error);
+	return fill_ring(&metadata, devices, table, (unsigned)device_bytes, false, ret_ring, ret_error);
 }
 
 int ring_decode(struct slice stream, struct ring **ret_ring, char **ret_error)

@@ -99,8 +99,7 @@ static uint32_t walk_start(const struct ring *ring, uint32_t partition)
 static void start_walk(struct ring_handoffs *handoffs)
 {
 	const struct ring *ring = handoffs->ring;
-	size_t bits = (size_t)ring->tier_totals[0] + ring->tier_totals[1] + ring->tier_totals[2] +
-		      ring->device_count;
+	size_t bits = (size_t)ring->tier_totals[0] + ring->tier_totals[1] + ring->tier_totals[2] + ring->device_count;
 	size_t words = bits / 64 + 1;
 	if (words > RING_HANDOFF_MARKS_INLINE) {
 		handoffs->marks = xcalloc(words, sizeof(handoffs->marks[0]));
@@ -143,8 +142,7 @@ static uint32_t next_of_pass(struct ring_handoffs *handoffs)
 	do {
 		while (handoffs->row < ring->row_count) {
 			uint32_t id = ring_slot(ring, handoffs->at, handoffs->row++);
-			if (id != RING_SLOT_NONE &&
-				!marked(handoffs, mark_of(ring, id, handoffs->pass)))
+			if (id != RING_SLOT_NONE && !marked(handoffs, mark_of(ring, id, handoffs->pass)))
 				return id;
 		}
 	} while (walk_on(handoffs));

@@ -20,8 +20,7 @@ struct arena;
 
 enum {
 	RING_PART_POWER_MAX = 32,
-	RING_NARROW_DEVICES_MAX =
-		0xffff, /* ids below this fit 16 bits; 0xffff itself is Swift's "no device" */
+	RING_NARROW_DEVICES_MAX = 0xffff, /* ids below this fit 16 bits; 0xffff itself is Swift's "no device" */
 };
 
 #define RING_SLOT_NONE UINT32_MAX
@@ -40,19 +39,19 @@ struct ring_tiers {
 struct ring {
 	atomic_uint references;
 	int part_power;
-	int next_part_power;	  /* -1: none */
-	int64_t version;	  /* -1: none */
+	int next_part_power;      /* -1: none */
+	int64_t version;          /* -1: none */
 	uint32_t partition_count; /* 2^part_power */
 	uint32_t row_count;
 	uint32_t last_row_length; /* 1 … partition_count */
 	size_t device_count;
-	struct arena *arena;	      /* holds the devices, their texts and tiers */
+	struct arena *arena;          /* holds the devices, their texts and tiers */
 	struct ring_device **devices; /* by id; NULL for holes */
 	struct ring_tiers *tiers;     /* by id */
 	uint32_t tier_totals[3];      /* how many regions, zones, hosts there are: the range of
 					 ring_tiers */
 	uint32_t assigned_totals[4];  /* regions, zones, hosts, devices that have a partition */
-	uint16_t *narrow;	      /* [partition * row_count + row]; NULL when `wide` is used */
+	uint16_t *narrow;             /* [partition * row_count + row]; NULL when `wide` is used */
 	uint32_t *wide;
 };
 
@@ -61,8 +60,8 @@ struct ring {
  * checked part_power (at most 31), row_count (1 … RING_REPLICAS_MAX) and device_count (0 …
  * RING_DEVICES_MAX).
  */
-struct ring *ring_new(int part_power, uint32_t row_count, uint32_t last_row_length,
-	size_t device_count, unsigned device_bytes);
+struct ring *ring_new(
+	int part_power, uint32_t row_count, uint32_t last_row_length, size_t device_count, unsigned device_bytes);
 
 /* Copies `device` to the place that device->id names, which must exist and be empty. */
 void ring_put_device(struct ring *ring, const struct ring_device *device);
@@ -75,8 +74,7 @@ static inline uint32_t ring_slot(const struct ring *ring, uint32_t partition, ui
 	return ring->narrow[at] == RING_NARROW_DEVICES_MAX ? RING_SLOT_NONE : ring->narrow[at];
 }
 
-static inline void ring_put_slot(
-	struct ring *ring, uint32_t partition, uint32_t row, uint32_t device_id)
+static inline void ring_put_slot(struct ring *ring, uint32_t partition, uint32_t row, uint32_t device_id)
 {
 	size_t at = (size_t)partition * ring->row_count + row;
 	if (ring->wide)
@@ -91,8 +89,7 @@ int ring_finish(struct ring *ring, char **ret_error);
 
 /* Sets *ret_error to the formatted text, unless ret_error is NULL, and returns -error: `return
  * ring_fail(…)`. */
-int ring_fail(char **ret_error, int error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+int ring_fail(char **ret_error, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Decompresses one gzip member that is the whole of `file` into *stream. Returns 0 or -EINVAL with
  * a text. */

@@ -20,7 +20,7 @@
 enum {
 	GZIP_TIME = 1300507380, /* swift/common/ring/ring.py, RingData.save: the same ring gives the
 				   same bytes */
-	GZIP_SYSTEM = 255	/* "unknown", as Python's gzip module writes */
+	GZIP_SYSTEM = 255       /* "unknown", as Python's gzip module writes */
 };
 
 /* The code point of the valid UTF-8 sequence at *text, which moves behind it. */
@@ -90,8 +90,7 @@ static void append_device(struct buf *json, const struct ring_device *device)
 	append_text(json, device->ip);
 	buf_append_text(json, ", \"meta\": ");
 	append_text(json, device->meta);
-	buf_printf(json, ", \"port\": %d, \"region\": %d, \"replication_ip\": ", device->port,
-		device->region);
+	buf_printf(json, ", \"port\": %d, \"region\": %d, \"replication_ip\": ", device->port, device->region);
 	append_text(json, device->replication_ip);
 	buf_printf(json, ", \"replication_port\": %d, \"weight\": ", device->replication_port);
 	append_float(json, device->weight);
@@ -109,8 +108,8 @@ static void append_header(struct buf *json, const struct ring *ring)
 	buf_append_text(json, "], ");
 	if (ring->next_part_power >= 0)
 		buf_printf(json, "\"next_part_power\": %d, ", ring->next_part_power);
-	buf_printf(json, "\"part_shift\": %d, \"replica_count\": %u",
-		RING_PART_POWER_MAX - ring->part_power, ring->row_count);
+	buf_printf(json, "\"part_shift\": %d, \"replica_count\": %u", RING_PART_POWER_MAX - ring->part_power,
+		ring->row_count);
 	if (ring->version >= 0)
 		buf_printf(json, ", \"version\": %lld", (long long)ring->version);
 	buf_append_byte(json, '}');
@@ -146,16 +145,14 @@ int ring_encode_v1(const struct ring *ring, struct buf *stream)
 void ring_gzip(struct slice stream, const char *name, struct buf *file)
 {
 	z_stream deflater = {0};
-	if (deflateInit2(&deflater, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
-		    Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&deflater, Z_BEST_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		memory_exhausted();
 	gz_header header = {
 		.time = GZIP_TIME,
 		.os = GZIP_SYSTEM,
 		.name = (unsigned char *)(uintptr_t)name,
 	};
-	(void)deflateSetHeader(
-		&deflater, &header); /* fails only for streams without a gzip header */
+	(void)deflateSetHeader(&deflater, &header); /* fails only for streams without a gzip header */
 	size_t bound = deflateBound(&deflater, stream.length);
 	deflater.next_in = (unsigned char *)(uintptr_t)stream.data;
 	deflater.avail_in = (unsigned)stream.length;

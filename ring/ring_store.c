@@ -14,19 +14,14 @@
 #include "ring/ring.h"
 #include "ring/ring_private.h"
 
-enum {
-	SLOT_ACCOUNT,
-	SLOT_CONTAINER,
-	SLOT_OBJECT,
-	SLOT_COUNT = SLOT_OBJECT + RING_POLICY_INDEX_MAX + 1
-};
+enum { SLOT_ACCOUNT, SLOT_CONTAINER, SLOT_OBJECT, SLOT_COUNT = SLOT_OBJECT + RING_POLICY_INDEX_MAX + 1 };
 
 /* One ring file. Readers use `ring` alone; the rest belongs to who holds reload_lock. */
 struct slot {
 	struct ring *ring;     /* in use, one reference; NULL: none. Under ring_lock */
 	struct timespec mtime; /* of the file that was loaded, or found broken, last */
 	char *complaint;       /* what was logged last about this file; NULL when all is well */
-	bool present;	       /* seen in the directory by the running scan */
+	bool present;          /* seen in the directory by the running scan */
 };
 
 struct ring_store {
@@ -86,8 +81,8 @@ static int scan_directory(struct ring_store *store)
 			store->slots[slot].present = true;
 		} else if (slot == -2 && !store->number_reported) {
 			store->number_reported = true;
-			log_warning("%s/%s: policy indexes above %d are not served",
-				store->directory, entry->d_name, RING_POLICY_INDEX_MAX);
+			log_warning("%s/%s: policy indexes above %d are not served", store->directory, entry->d_name,
+				RING_POLICY_INDEX_MAX);
 		}
 	}
 	(void)closedir(directory);
@@ -124,8 +119,7 @@ static int load_slot(struct ring_store *store, int index, char **ret_error)
 		int error = errno;
 		return ring_fail(ret_error, error, "%s: %s", path, strerror(error));
 	}
-	if (status.st_mtim.tv_sec == slot->mtime.tv_sec &&
-		status.st_mtim.tv_nsec == slot->mtime.tv_nsec)
+	if (status.st_mtim.tv_sec == slot->mtime.tv_sec && status.st_mtim.tv_nsec == slot->mtime.tv_nsec)
 		return 0;
 	int error = ring_load(path, &fresh, ret_error);
 	if (error == 0 || error == -EINVAL)
@@ -140,8 +134,7 @@ static int load_slot(struct ring_store *store, int index, char **ret_error)
 static void complain(struct slot *slot, char *text)
 {
 	if (!slot->complaint || strcmp(slot->complaint, text) != 0)
-		log_error("%s; %s", text,
-			slot->ring ? "the ring loaded before stays in use" : "no ring in use");
+		log_error("%s; %s", text, slot->ring ? "the ring loaded before stays in use" : "no ring in use");
 	free(slot->complaint);
 	slot->complaint = text;
 }
@@ -218,9 +211,7 @@ void ring_store_free(struct ring_store *store)
 
 struct ring *ring_store_get(struct ring_store *store, enum ring_kind kind, int policy_index)
 {
-	int index = kind == RING_ACCOUNT     ? SLOT_ACCOUNT
-		    : kind == RING_CONTAINER ? SLOT_CONTAINER
-					     : SLOT_OBJECT;
+	int index = kind == RING_ACCOUNT ? SLOT_ACCOUNT : kind == RING_CONTAINER ? SLOT_CONTAINER : SLOT_OBJECT;
 	if (kind == RING_OBJECT) {
 		if (policy_index < 0 || policy_index > RING_POLICY_INDEX_MAX)
 			return NULL;

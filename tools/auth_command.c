@@ -49,8 +49,8 @@ static int rotate_key(const char *path, unsigned kept)
 
 int auth_command(int argc, char **argv)
 {
-	static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-		{"keep", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"help", no_argument, NULL, 'h'}, {"keep", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0}};
 	int64_t kept = TOKEN_KEYS_KEPT;
 	optind = 0; /* glibc: start anew */
 	opterr = 0;
@@ -59,8 +59,7 @@ int auth_command(int argc, char **argv)
 			return fputs(help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 		if (option != 'k')
 			return wrong_usage("unknown option, or one without its value");
-		if (number_parse_integer(slice_from(optarg), &kept) || kept < 0 ||
-			kept >= TOKEN_KEYS_MAX)
+		if (number_parse_integer(slice_from(optarg), &kept) || kept < 0 || kept >= TOKEN_KEYS_MAX)
 			return wrong_usage("--keep takes a number from 0 to 63");
 	}
 	if (optind == argc || strcmp(argv[optind], "rotate-key") != 0)

@@ -10,20 +10,19 @@
 
 enum { EXIT_USAGE = 2 };
 
-static const char help[] =
-	"usage: swiftlet config sample          print a configuration with every option and its "
-	"default\n"
-	"       swiftlet config markdown        print the same as tables, for "
-	"docs/configuration.md\n"
-	"       swiftlet config check FILE      say whether FILE is right, and where not\n"
-	"\n"
-	"To begin with: swiftlet config sample >swiftlet.conf, set hash_path_suffix and a user, "
-	"then\n"
-	"swiftlet config check swiftlet.conf. `check` only reads: it can be run beside a server, "
-	"before a restart.\n"
-	"It does not look at rings, devices and addresses; `swiftlet serve` does.\n"
-	"\n"
-	"Exit codes: 0 done, 1 FILE is wrong, 2 wrong options.\n";
+static const char help[] = "usage: swiftlet config sample          print a configuration with every option and its "
+			   "default\n"
+			   "       swiftlet config markdown        print the same as tables, for "
+			   "docs/configuration.md\n"
+			   "       swiftlet config check FILE      say whether FILE is right, and where not\n"
+			   "\n"
+			   "To begin with: swiftlet config sample >swiftlet.conf, set hash_path_suffix and a user, "
+			   "then\n"
+			   "swiftlet config check swiftlet.conf. `check` only reads: it can be run beside a server, "
+			   "before a restart.\n"
+			   "It does not look at rings, devices and addresses; `swiftlet serve` does.\n"
+			   "\n"
+			   "Exit codes: 0 done, 1 FILE is wrong, 2 wrong options.\n";
 
 /* "a, b" of a list. */
 static void print_list(const char *name, const struct text_list *list)
@@ -43,8 +42,8 @@ static int check(const char *path)
 	}
 	printf("%s is right: ", path);
 	print_list("roles", &settings->swiftlet.roles);
-	printf("; %zu users; %zu storage polic%s\n", settings->auth.user_count,
-		settings->policy_count, settings->policy_count == 1 ? "y" : "ies");
+	printf("; %zu users; %zu storage polic%s\n", settings->auth.user_count, settings->policy_count,
+		settings->policy_count == 1 ? "y" : "ies");
 	settings_free(settings);
 	return EXIT_SUCCESS;
 }

@@ -56,8 +56,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "swiftlet: no command; see swiftlet --help\n");
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-		strcmp(argv[1], "help") == 0)
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
 		return print_overview();
 	if (strcmp(argv[1], "--version") == 0)
 		return version_command(1, argv);

@@ -107,7 +107,8 @@ static void add_name(const char *names[], size_t *count, const char *name)
 		names[(*count)++] = name;
 }
 
-static void add_ring_devices(struct node *node, enum node_role role, int policy_index, const char *names[], size_t *count)
+static void add_ring_devices(
+	struct node *node, enum node_role role, int policy_index, const char *names[], size_t *count)
 {
 	struct ring *ring = ring_store_get(node->rings, ring_kinds[role], policy_index);
 	if (!ring)
@@ -188,8 +189,7 @@ static int open_devices(struct node *node, char **ret_error)
 
 /* ---- addresses ---- */
 
-static void register_at(
-	enum node_role role, const char *ip, int port, co_handler_function *handler, void *context)
+static void register_at(enum node_role role, const char *ip, int port, co_handler_function *handler, void *context)
 {
 	backend_register_local(services[role], xstrdup(ip), port, handler, context);
 }
@@ -204,8 +204,8 @@ static void register_everywhere(enum node_role role, int port, co_handler_functi
 		char ip[NI_MAXHOST];
 		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
 			continue;
-		if (getnameinfo(i->ifa_addr, sizeof(struct sockaddr_storage), ip, sizeof(ip), NULL, 0,
-			    NI_NUMERICHOST) == 0)
+		if (getnameinfo(
+			    i->ifa_addr, sizeof(struct sockaddr_storage), ip, sizeof(ip), NULL, 0, NI_NUMERICHOST) == 0)
 			register_at(role, ip, port, handler, context);
 	}
 	freeifaddrs(interfaces);
@@ -305,8 +305,8 @@ static size_t primaries_of(struct node *node, enum ring_kind kind, struct slice 
 	return count;
 }
 
-static size_t account_nodes(void *context, struct slice account, struct account_node *ret_nodes, size_t max,
-	uint32_t *ret_partition)
+static size_t account_nodes(
+	void *context, struct slice account, struct account_node *ret_nodes, size_t max, uint32_t *ret_partition)
 {
 	const struct ring_device *devices[RING_REPLICAS_MAX];
 	size_t count = primaries_of(context, RING_ACCOUNT, account, SLICE_NONE, devices, ret_partition);
@@ -347,8 +347,7 @@ static void make_policies(struct node *node)
 			.aliases = aliases,
 			.is_default = policy->is_default,
 			.is_deprecated = policy->deprecated};
-		node->server_policy_items[i] =
-			(struct server_policy){(uint16_t)policy->index, policy->name};
+		node->server_policy_items[i] = (struct server_policy){(uint16_t)policy->index, policy->name};
 		if (policy->is_default)
 			node->server_policies.default_index = (uint16_t)policy->index;
 	}
@@ -470,8 +469,8 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 	int error = ring_store_open(settings->swiftlet.rings, &node->rings, ret_error);
 	if (!error) {
 		register_addresses(node);
-		bool storage = has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) ||
-			has_role(node, NODE_ACCOUNT);
+		bool storage =
+			has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) || has_role(node, NODE_ACCOUNT);
 		error = storage ? open_devices(node, ret_error) : 0;
 	}
 	if (!error && has_role(node, NODE_OBJECT))

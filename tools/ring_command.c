@@ -41,8 +41,7 @@ struct command {
 	int (*run)(const struct invocation *invocation);
 };
 
-static int fail(const struct invocation *invocation, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+static int fail(const struct invocation *invocation, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int fail(const struct invocation *invocation, const char *format, ...)
 {
@@ -104,14 +103,12 @@ static struct ring_builder *load_builder(const struct invocation *invocation)
 }
 
 /* Saves the builder unless the command failed, and frees it. Returns the exit status. */
-static int finish_builder(
-	const struct invocation *invocation, struct ring_builder *builder, int status)
+static int finish_builder(const struct invocation *invocation, struct ring_builder *builder, int status)
 {
 	int error = status == EXIT_ERROR ? 0 : ring_builder_save(builder, invocation->arguments[0]);
 	ring_builder_free(builder);
 	if (error < 0)
-		return fail(invocation, "cannot write %s: %s", invocation->arguments[0],
-			strerror(-error));
+		return fail(invocation, "cannot write %s: %s", invocation->arguments[0], strerror(-error));
 	return status;
 }
 
@@ -154,10 +151,8 @@ static int run_import(const struct invocation *invocation)
 	_cleanup_free_ char *error = NULL;
 	if (invocation->argument_count > 3)
 		return fail(invocation, "too many arguments");
-	if (invocation->argument_count > 2 &&
-		!parse_integer(invocation->arguments[2], 0, INT32_MAX, &min_part_hours))
-		return fail(
-			invocation, "min_part_hours %s is not a number", invocation->arguments[2]);
+	if (invocation->argument_count > 2 && !parse_integer(invocation->arguments[2], 0, INT32_MAX, &min_part_hours))
+		return fail(invocation, "min_part_hours %s is not a number", invocation->arguments[2]);
 	if (!may_overwrite(invocation))
 		return EXIT_ERROR;
 	if (ring_load(invocation->arguments[1], &ring, &error) < 0)
@@ -169,8 +164,8 @@ static int run_import(const struct invocation *invocation)
 	return finish_builder(invocation, builder, EXIT_DONE);
 }
 
-static int add_one(const struct invocation *invocation, struct ring_builder *builder,
-	const char *text, const char *weight)
+static int add_one(
+	const struct invocation *invocation, struct ring_builder *builder, const char *text, const char *weight)
 {
 	struct device_text parsed;
 	struct ring_device device;
@@ -196,8 +191,7 @@ static int run_add(const struct invocation *invocation)
 	if (!builder)
 		return EXIT_ERROR;
 	for (int i = 1; i + 1 < invocation->argument_count && status == EXIT_DONE; i += 2)
-		status = add_one(invocation, builder, invocation->arguments[i],
-			invocation->arguments[i + 1]);
+		status = add_one(invocation, builder, invocation->arguments[i], invocation->arguments[i + 1]);
 	return finish_builder(invocation, builder, status);
 }
 
@@ -205,8 +199,8 @@ static int run_add(const struct invocation *invocation)
  * Finds the devices that a pattern matches: their ids go to ret_ids, which has room for all. Prints
  * the error when there is none, or several without --yes. Returns the exit status.
  */
-static int find_devices(const struct invocation *invocation, const struct ring_builder *builder,
-	const char *text, int *ret_ids, size_t *ret_count)
+static int find_devices(const struct invocation *invocation, const struct ring_builder *builder, const char *text,
+	int *ret_ids, size_t *ret_count)
 {
 	struct device_text pattern;
 	_cleanup_free_ char *error = NULL;
@@ -227,16 +221,15 @@ static int find_devices(const struct invocation *invocation, const struct ring_b
 }
 
 /* Removes the devices that match, or sets their weight when `weight` is not NULL. */
-static int change_devices(const struct invocation *invocation, struct ring_builder *builder,
-	const char *text, const double *weight)
+static int change_devices(
+	const struct invocation *invocation, struct ring_builder *builder, const char *text, const double *weight)
 {
 	_cleanup_free_ int *ids = xcalloc(ring_builder_device_count(builder) + 1, sizeof(ids[0]));
 	_cleanup_free_ char *error = NULL;
 	size_t count = 0;
 	int status = find_devices(invocation, builder, text, ids, &count);
 	for (size_t i = 0; i < count && status == EXIT_DONE; i++) {
-		_cleanup_free_ char *name =
-			device_text_format(ring_builder_device_at(builder, (size_t)ids[i]));
+		_cleanup_free_ char *name = device_text_format(ring_builder_device_at(builder, (size_t)ids[i]));
 		int result = weight ? ring_builder_set_weight(builder, ids[i], *weight, &error)
 				    : ring_builder_remove_device(builder, ids[i], &error);
 		if (result < 0)
@@ -271,11 +264,9 @@ static int run_set_weight(const struct invocation *invocation)
 	for (int i = 1; i + 1 < invocation->argument_count && status == EXIT_DONE; i += 2) {
 		double weight;
 		if (!parse_number(invocation->arguments[i + 1], &weight))
-			status = fail(invocation, "weight %s is not a number",
-				invocation->arguments[i + 1]);
+			status = fail(invocation, "weight %s is not a number", invocation->arguments[i + 1]);
 		else
-			status = change_devices(
-				invocation, builder, invocation->arguments[i], &weight);
+			status = change_devices(invocation, builder, invocation->arguments[i], &weight);
 	}
 	return finish_builder(invocation, builder, status);
 }
@@ -288,8 +279,8 @@ static int report_rebalance(const struct ring_builder *builder, const struct rin
 	double partitions = ldexp(1, ring_builder_part_power(builder));
 	(void)printf("Reassigned %zu (%.2f%%) partitions, %zu replicas. Balance is now %.2f. "
 		     "Dispersion is now %.2f\n",
-		result->partitions_moved, 100 * (double)result->partitions_moved / partitions,
-		result->replicas_moved, quality.balance, quality.dispersion);
+		result->partitions_moved, 100 * (double)result->partitions_moved / partitions, result->replicas_moved,
+		quality.balance, quality.dispersion);
 	bool unbalanced = quality.balance > balance_warning_percent || quality.dispersion > 0;
 	if (result->replicas_pending || quality.dispersion > 0)
 		(void)printf("NOTE: %zu replicas should still move. Push this ring, wait %d hours "
@@ -313,8 +304,7 @@ static int run_rebalance(const struct invocation *invocation)
 	struct ring_builder *builder = load_builder(invocation);
 	if (!builder)
 		return EXIT_ERROR;
-	if (ring_builder_rebalance(
-		    builder, invocation->seed, (uint32_t)time(NULL), &result, &error) < 0)
+	if (ring_builder_rebalance(builder, invocation->seed, (uint32_t)time(NULL), &result, &error) < 0)
 		return finish_builder(invocation, builder, fail(invocation, "%s", error));
 
 	/* The builder first: a ring whose builder was lost could not be changed any further. */
@@ -322,8 +312,7 @@ static int run_rebalance(const struct invocation *invocation)
 	int code = ring_builder_save(builder, invocation->arguments[0]);
 	if (code < 0) {
 		ring_builder_free(builder);
-		return fail(invocation, "cannot write %s: %s", invocation->arguments[0],
-			strerror(-code));
+		return fail(invocation, "cannot write %s: %s", invocation->arguments[0], strerror(-code));
 	}
 	struct ring *ring = ring_builder_ring(builder);
 	code = ring_save_v1(ring, ring_path);
@@ -364,27 +353,24 @@ static void print_devices(const struct ring_builder *builder)
 	int address_width = 15, replication_width = 19, name_width = 4;
 	for (int pass = 0; pass < 2; pass++) {
 		if (pass)
-			(void)printf("%5s %6s %4s %*s %*s %*s %9s %10s %8s %5s %s\n", "id",
-				"region", "zone", address_width, "ip address:port",
-				replication_width, "replication ip:port", name_width, "name",
-				"weight", "partitions", "balance", "flags", "meta");
+			(void)printf("%5s %6s %4s %*s %*s %*s %9s %10s %8s %5s %s\n", "id", "region", "zone",
+				address_width, "ip address:port", replication_width, "replication ip:port", name_width,
+				"name", "weight", "partitions", "balance", "flags", "meta");
 		for (size_t id = 0; id < count; id++) {
 			const struct ring_device *d = ring_builder_device_at(builder, id);
 			if (!d)
 				continue;
 			_cleanup_free_ char *address = device_text_address(d->ip, d->port);
-			_cleanup_free_ char *replication =
-				device_text_address(d->replication_ip, d->replication_port);
+			_cleanup_free_ char *replication = device_text_address(d->replication_ip, d->replication_port);
 			if (pass == 0) {
 				address_width = longest(address_width, address);
 				replication_width = longest(replication_width, replication);
 				name_width = longest(name_width, d->device);
 				continue;
 			}
-			(void)printf("%5d %6d %4d %*s %*s %*s %9.2f %10zu %8.2f %5s %s\n", d->id,
-				d->region, d->zone, address_width, address, replication_width,
-				replication, name_width, d->device, d->weight,
-				ring_builder_parts(builder, id), ring_builder_balance(builder, id),
+			(void)printf("%5d %6d %4d %*s %*s %*s %9.2f %10zu %8.2f %5s %s\n", d->id, d->region, d->zone,
+				address_width, address, replication_width, replication, name_width, d->device,
+				d->weight, ring_builder_parts(builder, id), ring_builder_balance(builder, id),
 				ring_builder_is_removed(builder, id) ? "DEL" : "", d->meta);
 		}
 	}
@@ -399,17 +385,14 @@ static int run_show(const struct invocation *invocation)
 	if (!builder)
 		return EXIT_ERROR;
 	ring_builder_quality(builder, &quality);
-	(void)printf("%s, version %lld\n", invocation->arguments[0],
-		(long long)ring_builder_version(builder));
+	(void)printf("%s, version %lld\n", invocation->arguments[0], (long long)ring_builder_version(builder));
 	(void)printf("%.0f partitions, %g replicas, %zu regions, %zu zones, %zu devices, %.2f "
 		     "balance, %.2f "
 		     "dispersion\n",
-		ldexp(1, ring_builder_part_power(builder)), ring_builder_replicas(builder),
-		quality.region_count, quality.zone_count, quality.device_count, quality.balance,
-		quality.dispersion);
+		ldexp(1, ring_builder_part_power(builder)), ring_builder_replicas(builder), quality.region_count,
+		quality.zone_count, quality.device_count, quality.balance, quality.dispersion);
 	if (!ends_with(invocation->arguments[0], ".gz"))
-		(void)printf("A partition may move again after %d hours\n",
-			ring_builder_min_part_hours(builder));
+		(void)printf("A partition may move again after %d hours\n", ring_builder_min_part_hours(builder));
 	print_devices(builder);
 	ring_builder_free(builder);
 	return EXIT_DONE;
@@ -440,16 +423,14 @@ static const char pattern_help[] =
 	"all.\n";
 
 static const struct command commands[] = {
-	{"create", "[--force] <builder> <part power> <replicas> <min part hours>",
-		"start a new builder file",
+	{"create", "[--force] <builder> <part power> <replicas> <min part hours>", "start a new builder file",
 		"Makes a builder with 2^<part power> partitions, each on <replicas> devices (2.5 "
 		"is possible). A\n"
 		"partition may move one replica in <min part hours>: take the time that "
 		"replication needs for a\n"
 		"full round. An existing file is kept unless --force is given.\n",
 		4, run_create},
-	{"import", "[--force] <builder> <ring.gz> [<min part hours>]",
-		"start a builder file from a ring",
+	{"import", "[--force] <builder> <ring.gz> [<min part hours>]", "start a builder file from a ring",
 		"Makes a builder that goes on from an existing ring file, such as one by "
 		"swift-ring-builder: same\n"
 		"devices, same assignment. <min part hours> is 1 unless given.\n",
@@ -463,10 +444,8 @@ static const struct command commands[] = {
 		"The next rebalance moves everything off these devices, whatever min part hours "
 		"says.\n",
 		2, run_remove},
-	{"set-weight", "[--yes] <builder> <device> <weight> [<device> <weight> …]",
-		"change weights",
-		"The next rebalance moves partitions accordingly. Weight 0 drains a device.\n", 3,
-		run_set_weight},
+	{"set-weight", "[--yes] <builder> <device> <weight> [<device> <weight> …]", "change weights",
+		"The next rebalance moves partitions accordingly. Weight 0 drains a device.\n", 3, run_set_weight},
 	{"rebalance", "[--seed <number>] <builder>", "assign partitions and write the ring file",
 		"Assigns partitions to devices, saves the builder and writes the ring beside it: "
 		"object.builder\n"
@@ -492,15 +471,13 @@ static void print_overview(FILE *stream)
 	(void)fprintf(stream, "usage: swiftlet ring <command> …\n\n");
 	for (int i = 0; i < COMMAND_COUNT; i++)
 		(void)fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
-	(void)fprintf(stream,
-		"\n`swiftlet ring <command> --help` tells more. Exit status: 0 done, 1 done with a "
-		"warning, 2 error.\n");
+	(void)fprintf(stream, "\n`swiftlet ring <command> --help` tells more. Exit status: 0 done, 1 done with a "
+			      "warning, 2 error.\n");
 }
 
 static void print_help(const struct command *command)
 {
-	(void)printf(
-		"usage: swiftlet ring %s %s\n\n%s", command->name, command->usage, command->help);
+	(void)printf("usage: swiftlet ring %s %s\n\n%s", command->name, command->usage, command->help);
 	if (command->run == run_add)
 		(void)printf("\n%s", device_help);
 	if (command->run == run_remove || command->run == run_set_weight)
@@ -510,9 +487,8 @@ static void print_help(const struct command *command)
 /* Takes the options out of argv. Returns false when the invocation is over with *ret_status. */
 static bool parse_options(int argc, char **argv, struct invocation *invocation, int *ret_status)
 {
-	static const struct option options[] = {{"help", no_argument, NULL, 'h'},
-		{"yes", no_argument, NULL, 'y'}, {"force", no_argument, NULL, 'f'},
-		{"seed", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {"yes", no_argument, NULL, 'y'},
+		{"force", no_argument, NULL, 'f'}, {"seed", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
 	int option;
 	char *end;
 	*ret_status = EXIT_ERROR;
@@ -538,9 +514,8 @@ static bool parse_options(int argc, char **argv, struct invocation *invocation, 
 			(void)fail(invocation, "seed %s is not a number", optarg);
 			return false;
 		default:
-			(void)fail(invocation,
-				"option %s is not known or lacks its value; see --help",
-				argv[optind - 1]);
+			(void)fail(
+				invocation, "option %s is not known or lacks its value; see --help", argv[optind - 1]);
 			return false;
 		}
 	}
@@ -563,11 +538,9 @@ int ring_command(int argc, char **argv)
 		if (!parse_options(argc - 1, argv + 1, &invocation, &status))
 			return status;
 		if (invocation.argument_count < commands[i].arguments_min)
-			return fail(&invocation, "usage: swiftlet ring %s %s", commands[i].name,
-				commands[i].usage);
+			return fail(&invocation, "usage: swiftlet ring %s %s", commands[i].name, commands[i].usage);
 		return commands[i].run(&invocation);
 	}
-	(void)fprintf(
-		stderr, "swiftlet ring: unknown command %s; see swiftlet ring --help\n", argv[1]);
+	(void)fprintf(stderr, "swiftlet ring: unknown command %s; see swiftlet ring --help\n", argv[1]);
 	return EXIT_ERROR;
 }

@@ -44,13 +44,15 @@ enum {
 static const char help[] =
 	"usage: swiftlet serve --config FILE\n"
 	"\n"
-	"Runs the servers (proxy, account, container, object) that FILE names under [swiftlet] roles, in the foreground.\n"
+	"Runs the servers (proxy, account, container, object) that FILE names under [swiftlet] roles, in the "
+	"foreground.\n"
 	"\n"
 	"  -c, --config FILE   the configuration; `swiftlet config sample` prints one with every option explained\n"
 	"  -n, --no-supervisor serve in this very process: no restart after a crash (for debuggers)\n"
 	"  -h, --help          this text\n"
 	"\n"
-	"Signals: SIGTERM and SIGINT stop accepting, let the requests in flight end ([swiftlet] stop_timeout) and exit with 0;\n"
+	"Signals: SIGTERM and SIGINT stop accepting, let the requests in flight end ([swiftlet] stop_timeout) and exit "
+	"with 0;\n"
 	"SIGHUP loads token keys and rings again (rings are looked at every few seconds anyway).\n"
 	"Logs go to standard error, one line per event. Exit codes: 0 stopped, 1 cannot serve, 2 wrong options.\n";
 
@@ -89,9 +91,8 @@ static void start_servers(struct worker *worker)
 		struct http_server_options options = {
 			.handler = handler,
 			.context = context,
-			.header_count_max =
-				door ? (size_t)constraints_header_count_max(&settings->constraints)
-				     : BACKEND_HEADER_COUNT_MAX,
+			.header_count_max = door ? (size_t)constraints_header_count_max(&settings->constraints)
+						 : BACKEND_HEADER_COUNT_MAX,
 			.requests_max = (size_t)settings->swiftlet.requests_max,
 			.connections_max = (size_t)settings->swiftlet.connections_max,
 			.head_timeout_ms = (uint64_t)settings->http.head_timeout_ms,
@@ -101,8 +102,8 @@ static void start_servers(struct worker *worker)
 		};
 		worker->servers[role] = http_server_new(&options);
 		for (size_t i = 0; i < worker->service->listener_counts[role]; i++)
-			(void)http_server_listen(worker->servers[role],
-				worker->service->listeners[worker->index][role][i]);
+			(void)http_server_listen(
+				worker->servers[role], worker->service->listeners[worker->index][role][i]);
 	}
 }
 

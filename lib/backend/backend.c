@@ -18,8 +18,8 @@ static struct local {
 } locals[LOCALS_MAX];
 static size_t local_count;
 
-void backend_register_local(enum backend_service service, const char *ip, int port,
-	co_handler_function *handler, void *context)
+void backend_register_local(
+	enum backend_service service, const char *ip, int port, co_handler_function *handler, void *context)
 {
 	assert(local_count < LOCALS_MAX);
 	locals[local_count++] = (struct local){service, ip, port, handler, context};
@@ -28,8 +28,7 @@ void backend_register_local(enum backend_service service, const char *ip, int po
 static const struct local *find_local(enum backend_service service, const char *ip, int port)
 {
 	for (size_t i = 0; i < local_count; i++)
-		if (locals[i].service == service && locals[i].port == port &&
-			strcmp(locals[i].ip, ip) == 0)
+		if (locals[i].service == service && locals[i].port == port && strcmp(locals[i].ip, ip) == 0)
 			return &locals[i];
 	return NULL;
 }
@@ -62,8 +61,7 @@ static int watched_next(struct body *body, struct chunk *ret_chunk)
 	uint64_t promised = (uint64_t)self->request->content_length;
 	self->received += ret_chunk->length;
 	bool end = ret_chunk->length == 0;
-	if (self->request->chunked ||
-		(end ? self->received == promised : self->received <= promised))
+	if (self->request->chunked || (end ? self->received == promised : self->received <= promised))
 		return 0;
 	self->failed = true;
 	chunk_release(ret_chunk);

@@ -18,8 +18,8 @@ enum backend_service { BACKEND_ACCOUNT, BACKEND_CONTAINER, BACKEND_OBJECT, BACKE
 
 /* Registers this process's own server for (ip, port); before the loops run. The texts must live for
  * good. */
-void backend_register_local(enum backend_service service, const char *ip, int port,
-	co_handler_function *handler, void *context);
+void backend_register_local(
+	enum backend_service service, const char *ip, int port, co_handler_function *handler, void *context);
 
 struct backend_timeouts {
 	uint64_t connect_ms; /* Swift's conn_timeout */

@@ -11,13 +11,13 @@
 #include "lib/http/wire.h"
 
 enum {
-	IDLE_CONNECTIONS_MAX = 256,  /* kept per thread */
-	IDLE_MS_MAX = 30 * 1000,     /* below the idle time-outs of the servers we know */
-	CONTINUES_MAX = 8,           /* informational replies before the real one */
+	IDLE_CONNECTIONS_MAX = 256, /* kept per thread */
+	IDLE_MS_MAX = 30 * 1000,    /* below the idle time-outs of the servers we know */
+	CONTINUES_MAX = 8,          /* informational replies before the real one */
 };
 
 struct client_connection {
-	struct co_socket socket; /* first: on_readable gets a pointer to it */
+	struct co_socket socket;        /* first: on_readable gets a pointer to it */
 	struct client_connection *next; /* in the pool, newest first */
 	struct wire_input input;
 	uint64_t idle_since_ms;
@@ -163,8 +163,8 @@ static int send_head(struct client_exchange *exchange)
 	}
 	buf_append_text(&head, " HTTP/1.1\r\n");
 	if (!headers_get(&request->headers, "Host"))
-		buf_printf(&head, strchr(connection->ip, ':') ? "Host: [%s]:%d\r\n" : "Host: %s:%d\r\n",
-			connection->ip, connection->port);
+		buf_printf(&head, strchr(connection->ip, ':') ? "Host: [%s]:%d\r\n" : "Host: %s:%d\r\n", connection->ip,
+			connection->port);
 	for (size_t i = 0; i < request->headers.count; i++) {
 		const struct header *header = &request->headers.items[i];
 		if (strcasecmp(header->name, "Content-Length") == 0 ||
@@ -178,8 +178,7 @@ static int send_head(struct client_exchange *exchange)
 	else if (request->content_length > 0 || request->method == METHOD_PUT || request->method == METHOD_POST)
 		buf_printf(&head, "Content-Length: %lld\r\n", (long long)request->content_length);
 	buf_append(&head, "\r\n", 2);
-	int error = co_wire_send(
-		&connection->socket, buf_slice(&head), NULL, false, exchange->timeouts->node_ms);
+	int error = co_wire_send(&connection->socket, buf_slice(&head), NULL, false, exchange->timeouts->node_ms);
 	buf_release(&head);
 	return error;
 }
@@ -187,10 +186,9 @@ static int send_head(struct client_exchange *exchange)
 static int read_head(struct client_exchange *exchange, struct reply *reply)
 {
 	headers_init(&reply->headers, reply->arena);
-	http_parser_init_reply(
-		&exchange->parser, &reply->headers, exchange->request->method == METHOD_HEAD);
-	int result = co_wire_read_head(&exchange->connection->socket, &exchange->connection->input,
-		&exchange->parser, reply->arena, deadline_after_ms(exchange->timeouts->node_ms));
+	http_parser_init_reply(&exchange->parser, &reply->headers, exchange->request->method == METHOD_HEAD);
+	int result = co_wire_read_head(&exchange->connection->socket, &exchange->connection->input, &exchange->parser,
+		reply->arena, deadline_after_ms(exchange->timeouts->node_ms));
 	if (result == 0)
 		return -ECONNRESET;
 	if (result < 0)
@@ -226,8 +224,7 @@ static int send_body(struct client_exchange *exchange)
 		if (chunk.length == 0)
 			break;
 		exchange->sent_any_body = true;
-		error = co_wire_send(
-			socket, SLICE_NONE, &chunk, request->chunked, exchange->timeouts->node_ms);
+		error = co_wire_send(socket, SLICE_NONE, &chunk, request->chunked, exchange->timeouts->node_ms);
 		sent += chunk.length;
 		chunk_release(&chunk);
 		if (error)
@@ -301,8 +298,8 @@ static void attach_body(struct client_exchange *exchange, struct reply *reply)
 	reply->body = &exchange->body.body;
 }
 
-int co_client_call(const char *ip, int port, struct request *request, struct reply *reply,
-	const struct backend_timeouts *timeouts)
+int co_client_call(
+	const char *ip, int port, struct request *request, struct reply *reply, const struct backend_timeouts *timeouts)
 {
 	struct client_exchange *exchange = arena_zalloc(reply->arena, sizeof(*exchange));
 	struct backend_timeouts *kept = arena_alloc(reply->arena, sizeof(*kept));

@@ -33,7 +33,7 @@ struct leg {
 	struct backend_timeouts timeouts;
 	struct feed feed;
 	struct body_digest digest; /* of what was fed */
-	void *argument;		   /* the owner's */
+	void *argument;            /* the owner's */
 	leg_late_failure_function *late_failure;
 	void *late_failure_argument;
 };
@@ -98,8 +98,7 @@ void legs_on_late_failure(struct legs *legs, leg_late_failure_function *function
 	legs->late_failure_argument = argument;
 }
 
-struct leg *leg_new(
-	struct legs *legs, const struct leg_target *target, enum method method, void *argument)
+struct leg *leg_new(struct legs *legs, const struct leg_target *target, enum method method, void *argument)
 {
 	if (legs->count == legs->capacity) {
 		legs->capacity = legs->capacity ? legs->capacity * 2 : LEGS_FIRST;
@@ -112,8 +111,8 @@ struct leg *leg_new(
 	leg->argument = argument;
 	leg->late_failure = legs->late_failure;
 	leg->late_failure_argument = legs->late_failure_argument;
-	leg->target = (struct leg_target){target->service, arena_strdup(leg->arena, target->ip),
-		target->port, arena_strdup(leg->arena, target->device)};
+	leg->target = (struct leg_target){target->service, arena_strdup(leg->arena, target->ip), target->port,
+		arena_strdup(leg->arena, target->device)};
 	request_init(&leg->request, leg->arena, method);
 	reply_init(&leg->reply, leg->arena);
 	legs->items[legs->count++] = leg;
@@ -172,8 +171,7 @@ void leg_expect_body(struct leg *leg, int64_t length)
 	leg->request.has_length = length >= 0;
 	leg->request.chunked = length < 0;
 	if (length >= 0)
-		headers_set_format(
-			&leg->request.headers, "Content-Length", "%lld", (long long)length);
+		headers_set_format(&leg->request.headers, "Content-Length", "%lld", (long long)length);
 	else
 		headers_set(&leg->request.headers, "Transfer-Encoding", "chunked");
 	headers_set(&leg->request.headers, "Expect", "100-continue");
@@ -220,14 +218,13 @@ void leg_feed_abort(struct leg *leg)
 static void co_leg_run(void *argument)
 {
 	struct leg *leg = argument;
-	int error = co_backend_call(leg->target.service, leg->target.ip, leg->target.port,
-		&leg->request, &leg->reply, &leg->timeouts);
+	int error = co_backend_call(
+		leg->target.service, leg->target.ip, leg->target.port, &leg->request, &leg->reply, &leg->timeouts);
 	leg->error = error;
 	set_state(leg, error ? LEG_FAILED : LEG_REPLIED);
 	co_signal_raise(&leg->feed.emptied);
 	if (error && error != -ECANCELED && !leg->group && leg->late_failure)
-		leg->late_failure(leg->late_failure_argument, &leg->target,
-			leg->request.transaction_id, error);
+		leg->late_failure(leg->late_failure_argument, &leg->target, leg->request.transaction_id, error);
 	leg_unref(leg);
 }
 

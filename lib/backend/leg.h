@@ -1,8 +1,8 @@
 /*
  * Fan-out: legs are requests to several servers at once, each in a coroutine of its own, so that
- *one slow server holds up nobody. The coroutine that made them sleeps in co_legs_wait() and looks
- *at their states; it may leave while some are still under way: a leg owns its memory and ends by
- *itself.
+ * one slow server holds up nobody. The coroutine that made them sleeps in co_legs_wait() and looks
+ * at their states; it may leave while some are still under way: a leg owns its memory and ends by
+ * itself.
  *
  *	LEG_CONNECTING ──► LEG_READY ──► LEG_REPLIED      READY: asked for the body (100 Continue)
  *	      │    └──────────┼────────────►  ▲           a final answer may come at any time
@@ -47,8 +47,7 @@ void legs_on_late_failure(struct legs *legs, leg_late_failure_function *function
  * A new leg with an empty request in its own arena: fill in path and headers, then leg_start().
  * `argument` is the owner's own.
  */
-struct leg *leg_new(
-	struct legs *legs, const struct leg_target *target, enum method method, void *argument);
+struct leg *leg_new(struct legs *legs, const struct leg_target *target, enum method method, void *argument);
 struct request *leg_request(struct leg *leg);
 struct arena *leg_arena(struct leg *leg);
 /* The request has a body that leg_feed() will bring: `length` bytes, or -1 for chunked. Before

@@ -6,8 +6,7 @@
 
 #include "lib/swift/url.h"
 
-static const char *const targets[] = {
-        [LISTING_ACCOUNT] = "account", [LISTING_CONTAINER] = "container"};
+static const char *const targets[] = {[LISTING_ACCOUNT] = "account", [LISTING_CONTAINER] = "container"};
 
 const char *server_policy_name(uint16_t index, void *policies)
 {
@@ -34,29 +33,26 @@ static int parse_query(struct request *request, struct reply *reply, struct quer
 }
 
 /* Swift's get_param: SLICE_NONE when missing, and an empty slice with data for an empty value. */
-static int parameter(
-        const struct query *query, const char *name, struct reply *reply, struct slice *ret_value)
+static int parameter(const struct query *query, const char *name, struct reply *reply, struct slice *ret_value)
 {
 	struct slice value = SLICE_NONE;
 	if (query_get(query, name, &value) && !value.data)
 		value = SLICE_LITERAL("");
 	if (!utf8_valid(value)) {
-		const char *text =
-		        arena_printf(reply->arena, "\"%s\" parameter not valid UTF-8", name);
+		const char *text = arena_printf(reply->arena, "\"%s\" parameter not valid UTF-8", name);
 		return refuse(reply, 400, "text/plain", text);
 	}
 	*ret_value = value;
 	return 0;
 }
 
-static int choose_format(const struct query *query, struct request *request, struct reply *reply,
-        enum listing_format *ret_format)
+static int choose_format(
+	const struct query *query, struct request *request, struct reply *reply, enum listing_format *ret_format)
 {
 	struct slice name;
 	if (parameter(query, "format", reply, &name) < 0)
 		return -EINVAL;
-	enum listing_format format =
-	        listing_format_choose(name, headers_get(&request->headers, "Accept"));
+	enum listing_format format = listing_format_choose(name, headers_get(&request->headers, "Accept"));
 	if (format == LISTING_FORMAT_BAD_HEADER)
 		return refuse(reply, 400, "text/plain", "Invalid Accept header");
 	if (format == LISTING_FORMAT_NOT_ACCEPTABLE) {
@@ -67,8 +63,7 @@ static int choose_format(const struct query *query, struct request *request, str
 	return 0;
 }
 
-int server_listing_format(
-        struct request *request, struct reply *reply, enum listing_format *ret_format)
+int server_listing_format(struct request *request, struct reply *reply, enum listing_format *ret_format)
 {
 	struct query query;
 	int error = parse_query(request, reply, &query);
@@ -76,8 +71,7 @@ int server_listing_format(
 }
 
 /* Digits only, anything else counts as absent; so does the empty text. */
-static int parse_limit(
-        const struct query *query, struct reply *reply, size_t limit_max, size_t *ret_limit)
+static int parse_limit(const struct query *query, struct reply *reply, size_t limit_max, size_t *ret_limit)
 {
 	struct slice digits;
 	if (parameter(query, "limit", reply, &digits) < 0)
@@ -101,28 +95,25 @@ static int parse_limit(
 	return 0;
 }
 
-int server_listing_parse(struct request *request, struct reply *reply, enum listing_kind kind,
-        size_t limit_max, struct listing_query *ret_query, enum listing_format *ret_format)
+int server_listing_parse(struct request *request, struct reply *reply, enum listing_kind kind, size_t limit_max,
+	struct listing_query *ret_query, enum listing_format *ret_format)
 {
 	struct query query;
 	struct listing_query listing = {.kind = kind};
 	struct slice reverse;
-	if (parse_query(request, reply, &query) < 0 ||
-	        parameter(&query, "marker", reply, &listing.marker) < 0 ||
-	        parameter(&query, "end_marker", reply, &listing.end_marker) < 0 ||
-	        parameter(&query, "prefix", reply, &listing.prefix) < 0 ||
-	        parameter(&query, "delimiter", reply, &listing.delimiter) < 0 ||
-	        parameter(&query, "reverse", reply, &reverse) < 0 ||
-	        parse_limit(&query, reply, limit_max, &listing.limit) < 0)
+	if (parse_query(request, reply, &query) < 0 || parameter(&query, "marker", reply, &listing.marker) < 0 ||
+		parameter(&query, "end_marker", reply, &listing.end_marker) < 0 ||
+		parameter(&query, "prefix", reply, &listing.prefix) < 0 ||
+		parameter(&query, "delimiter", reply, &listing.delimiter) < 0 ||
+		parameter(&query, "reverse", reply, &reverse) < 0 ||
+		parse_limit(&query, reply, limit_max, &listing.limit) < 0)
 		return -EINVAL;
 	if (kind == LISTING_CONTAINER && parameter(&query, "path", reply, &listing.path) < 0)
 		return -EINVAL;
 	if (choose_format(&query, request, reply, ret_format) < 0)
 		return -EINVAL;
-	listing.reverse =
-	        config_true_value(arena_strndup(request->arena, reverse.data, reverse.length));
-	listing.allow_reserved =
-	        header_is_true(headers_get(&request->headers, "X-Backend-Allow-Reserved-Names"));
+	listing.reverse = config_true_value(arena_strndup(request->arena, reverse.data, reverse.length));
+	listing.allow_reserved = header_is_true(headers_get(&request->headers, "X-Backend-Allow-Reserved-Names"));
 	*ret_query = listing;
 	return 0;
 }
@@ -144,15 +135,14 @@ static void run_read(void *argument)
 	job->result = listing_read(job->device, job->kind, job->hash, job->arena, job->info);
 }
 
-int co_server_listing_read(struct device_entry *entry, enum listing_kind kind,
-        const unsigned char hash[16], struct arena *arena, struct listing_info *ret_info)
+int co_server_listing_read(struct device_entry *entry, enum listing_kind kind, const unsigned char hash[16],
+	struct arena *arena, struct listing_info *ret_info)
 {
 	struct device *device = device_entry_device(entry);
 	int result = listing_read_cached(device, kind, hash, arena, ret_info);
 	if (result != -EAGAIN)
 		return result;
-	struct read_job job = {
-	        .device = device, .kind = kind, .hash = hash, .arena = arena, .info = ret_info};
+	struct read_job job = {.device = device, .kind = kind, .hash = hash, .arena = arena, .info = ret_info};
 	co_offload(device_entry_pool(entry), run_read, &job);
 	return job.result;
 }
@@ -193,19 +183,18 @@ static void release_text(void *text)
 	buf_release(text);
 }
 
-int co_server_listing_render(struct device_entry *entry, const struct listing_query *query,
-        enum listing_format format, struct slice name, const struct server_policies *policies,
-        struct arena *arena, struct slice *ret_text)
+int co_server_listing_render(struct device_entry *entry, const struct listing_query *query, enum listing_format format,
+	struct slice name, const struct server_policies *policies, struct arena *arena, struct slice *ret_text)
 {
 	struct buf *text = arena_zalloc(arena, sizeof(*text));
 	arena_defer(arena, release_text, text);
 	struct render_job job = {
-	        .device = device_entry_device(entry),
-	        .query = query,
-	        .format = format,
-	        .name = name,
-	        .policies = policies,
-	        .text = text,
+		.device = device_entry_device(entry),
+		.query = query,
+		.format = format,
+		.name = name,
+		.policies = policies,
+		.text = text,
 	};
 	/* Without rows to look for there is nothing to wait for. */
 	if (query->limit == 0)
@@ -219,12 +208,10 @@ int co_server_listing_render(struct device_entry *entry, const struct listing_qu
 
 static void set_content_type(struct reply *reply, enum listing_format format)
 {
-	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8",
-	        listing_format_content_type(format));
+	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(format));
 }
 
-void server_reply_listing(struct reply *reply, enum listing_format format, struct slice text,
-        const char *empty_reason)
+void server_reply_listing(struct reply *reply, enum listing_format format, struct slice text, const char *empty_reason)
 {
 	reply_empty(reply, text.length ? 200 : 204);
 	if (!text.length)
@@ -247,21 +234,18 @@ static bool is_meta_name(enum listing_kind kind, const char *name, const char *c
 		if (strcasecmp(name, *also) == 0)
 			return true;
 	size_t target_length = strlen(targets[kind]);
-	if (strncasecmp(name, "x-", 2) != 0 ||
-	        strncasecmp(name + 2, targets[kind], target_length) != 0)
+	if (strncasecmp(name, "x-", 2) != 0 || strncasecmp(name + 2, targets[kind], target_length) != 0)
 		return false;
 	const char *rest = name + 2 + target_length;
 	/* A prefix alone names nothing. */
-	return (strncasecmp(rest, "-meta-", 6) == 0 && rest[6]) ||
-	       (strncasecmp(rest, "-sysmeta-", 9) == 0 && rest[9]);
+	return (strncasecmp(rest, "-meta-", 6) == 0 && rest[6]) || (strncasecmp(rest, "-sysmeta-", 9) == 0 && rest[9]);
 }
 
-int server_request_metas(struct request *request, struct reply *reply, enum listing_kind kind,
-        const char *const *also, struct timestamp timestamp, struct listing_change *change)
+int server_request_metas(struct request *request, struct reply *reply, enum listing_kind kind, const char *const *also,
+	struct timestamp timestamp, struct listing_change *change)
 {
 	const struct headers *headers = &request->headers;
-	struct listing_meta *metas =
-	        arena_alloc(request->arena, (headers->count + 1) * sizeof(*metas));
+	struct listing_meta *metas = arena_alloc(request->arena, (headers->count + 1) * sizeof(*metas));
 	size_t count = 0;
 	for (size_t i = 0; i < headers->count; i++) {
 		char *name = arena_strdup(request->arena, headers->items[i].name);
@@ -269,13 +253,12 @@ int server_request_metas(struct request *request, struct reply *reply, enum list
 		if (!is_meta_name(kind, name, also))
 			continue;
 		struct listing_meta meta = {
-		        .name = slice_from(name),
-		        .value = slice_from(headers->items[i].value),
-		        .time = timestamp,
+			.name = slice_from(name),
+			.value = slice_from(headers->items[i].value),
+			.time = timestamp,
 		};
 		if (!utf8_valid(meta.name) || !utf8_valid(meta.value))
-			return refuse(reply, 400, "text/html; charset=UTF-8",
-			        "Metadata must be valid UTF-8");
+			return refuse(reply, 400, "text/html; charset=UTF-8", "Metadata must be valid UTF-8");
 		metas[count++] = meta;
 	}
 	change->metas = metas;
@@ -286,9 +269,8 @@ int server_request_metas(struct request *request, struct reply *reply, enum list
 void server_reply_too_much_meta(struct reply *reply, const struct constraints *constraints)
 {
 	const char *text = arena_printf(reply->arena,
-	        "Too many metadata items or total metadata too large; max %lld items, %lld bytes",
-	        (long long)constraints->max_meta_count,
-	        (long long)constraints->max_meta_overall_size);
+		"Too many metadata items or total metadata too large; max %lld items, %lld bytes",
+		(long long)constraints->max_meta_count, (long long)constraints->max_meta_overall_size);
 	reply_text(reply, 400, "text/html; charset=UTF-8", text);
 }
 
@@ -299,14 +281,13 @@ void server_reply_metas(struct reply *reply, const struct listing_info *info)
 		if (meta->value.length == 0)
 			continue;
 		const char *name = arena_strndup(reply->arena, meta->name.data, meta->name.length);
-		const char *value =
-		        arena_strndup(reply->arena, meta->value.data, meta->value.length);
+		const char *value = arena_strndup(reply->arena, meta->value.data, meta->value.length);
 		headers_set(&reply->headers, name, value);
 	}
 }
 
 void server_reply_time(struct reply *reply, const char *name, struct timestamp time,
-        size_t (*format)(struct timestamp time, char text[TIMESTAMP_TEXT_BYTES]))
+	size_t (*format)(struct timestamp time, char text[TIMESTAMP_TEXT_BYTES]))
 {
 	char text[TIMESTAMP_TEXT_BYTES];
 	format(time, text);

@@ -27,8 +27,7 @@ static const char *text_of(struct arena *arena, struct slice bytes)
 static int refuse_quoted(struct reply *reply, const char *what, struct slice bytes)
 {
 	struct slice quoted = url_encode(reply->arena, bytes, true);
-	const char *text =
-	        arena_printf(reply->arena, "Invalid %s: %.*s", what, SLICE_PRINT(quoted));
+	const char *text = arena_printf(reply->arena, "Invalid %s: %.*s", what, SLICE_PRINT(quoted));
 	return refuse(reply, 400, text_plain, text);
 }
 
@@ -36,14 +35,12 @@ static int refuse_quoted(struct reply *reply, const char *what, struct slice byt
  * everybody below. */
 static bool is_folder_name(struct slice name)
 {
-	return name.length && !slice_equal(name, SLICE_LITERAL(".")) &&
-	       !slice_equal(name, SLICE_LITERAL("..")) && !memchr(name.data, '/', name.length) &&
-	       !memchr(name.data, '\0', name.length);
+	return name.length && !slice_equal(name, SLICE_LITERAL(".")) && !slice_equal(name, SLICE_LITERAL("..")) &&
+	       !memchr(name.data, '/', name.length) && !memchr(name.data, '\0', name.length);
 }
 
-int server_request_parse(struct request *request, struct reply *reply,
-        const struct constraints *constraints, enum server_path_end shortest,
-        enum server_path_end longest, struct server_path *ret_path)
+int server_request_parse(struct request *request, struct reply *reply, const struct constraints *constraints,
+	enum server_path_end shortest, enum server_path_end longest, struct server_path *ret_path)
 {
 	struct slice segments[SERVER_PATH_OBJECT] = {SLICE_NONE};
 	struct slice path = url_decode(request->arena, request->path, false);
@@ -57,15 +54,14 @@ int server_request_parse(struct request *request, struct reply *reply,
 	if (!is_folder_name(segments[1]))
 		return refuse_quoted(reply, "partition", segments[1]);
 	char error[CONSTRAINTS_ERROR_BYTES];
-	if (constraints_check_reserved(constraints, segments[2], segments[3], segments[4], error) <
-	        0)
+	if (constraints_check_reserved(constraints, segments[2], segments[3], segments[4], error) < 0)
 		return refuse(reply, 400, text_html, arena_strdup(reply->arena, error));
 	*ret_path = (struct server_path){
-	        .device = text_of(request->arena, segments[0]),
-	        .partition = text_of(request->arena, segments[1]),
-	        .account = segments[2],
-	        .container = segments[3],
-	        .object = segments[4],
+		.device = text_of(request->arena, segments[0]),
+		.partition = text_of(request->arena, segments[1]),
+		.account = segments[2],
+		.container = segments[3],
+		.object = segments[4],
 	};
 	return 0;
 }
@@ -75,10 +71,10 @@ int server_request_parse(struct request *request, struct reply *reply,
 void server_reply_drive(struct reply *reply, const char *device)
 {
 	const char *text = arena_printf(reply->arena,
-	        "<html><h1>Insufficient Storage</h1><p>There was not enough space to save the "
-	        "resource. Drive: "
-	        "%s</p></html>",
-	        device);
+		"<html><h1>Insufficient Storage</h1><p>There was not enough space to save the "
+		"resource. Drive: "
+		"%s</p></html>",
+		device);
 	reply_text(reply, 507, text_html, text);
 }
 
@@ -90,8 +86,8 @@ static const char *printable_device(struct arena *arena, const char *device)
 	return text_of(arena, quoted);
 }
 
-int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space,
-        struct reply *reply, struct device_entry **ret_entry)
+int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space, struct reply *reply,
+	struct device_entry **ret_entry)
 {
 	struct device_entry *entry = device_set_find(set, path->device);
 	int result = device_entry_enter(entry);
@@ -108,8 +104,7 @@ int server_request_enter(struct device_set *set, const struct server_path *path,
 	return result;
 }
 
-void server_reply_error(struct request *request, struct reply *reply, const char *device, int error,
-        const char *doing)
+void server_reply_error(struct request *request, struct reply *reply, const char *device, int error, const char *doing)
 {
 	const char *transaction = server_request_transaction(request);
 	log_write(LOG_LEVEL_ERROR, transaction, "%s on %s: %s", doing, device, strerror(-error));
@@ -121,8 +116,7 @@ void server_reply_error(struct request *request, struct reply *reply, const char
 
 /* ---- headers ---- */
 
-int server_request_timestamp(
-        struct request *request, struct reply *reply, struct timestamp *ret_timestamp)
+int server_request_timestamp(struct request *request, struct reply *reply, struct timestamp *ret_timestamp)
 {
 	const char *text = headers_get(&request->headers, "X-Timestamp");
 	if (!text)

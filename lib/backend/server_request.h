@@ -40,9 +40,8 @@ enum server_path_end {
  * "Invalid UTF8 or contains NULL"; 400 "Invalid path: …", "Invalid device: …", "Invalid partition:
  * …", and for misplaced NUL bytes (reserved names). 0 or -EINVAL.
  */
-int server_request_parse(struct request *request, struct reply *reply,
-        const struct constraints *constraints, enum server_path_end shortest,
-        enum server_path_end longest, struct server_path *ret_path);
+int server_request_parse(struct request *request, struct reply *reply, const struct constraints *constraints,
+	enum server_path_end shortest, enum server_path_end longest, struct server_path *ret_path);
 
 /*
  * Begins using the path's device. 507 with Swift's "Drive: <device>" when there is none, or it is
@@ -50,15 +49,14 @@ int server_request_parse(struct request *request, struct reply *reply,
  * requests wait on it. 0: the handler must call device_entry_leave(*ret_entry) when it is done; or
  * -ENODEV, -ENOSPC, -EBUSY.
  */
-int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space,
-        struct reply *reply, struct device_entry **ret_entry);
+int server_request_enter(struct device_set *set, const struct server_path *path, bool needs_space, struct reply *reply,
+	struct device_entry **ret_entry);
 
 /* The 507 of server_request_enter, for devices that fail later. */
 void server_reply_drive(struct reply *reply, const char *device);
 
 /* X-Timestamp. 400 "Missing X-Timestamp header" or "Invalid X-Timestamp header". 0 or -EINVAL. */
-int server_request_timestamp(
-        struct request *request, struct reply *reply, struct timestamp *ret_timestamp);
+int server_request_timestamp(struct request *request, struct reply *reply, struct timestamp *ret_timestamp);
 
 /*
  * X-Backend-Storage-Policy-Index as a number: -1 when the header is missing, 0 when it is empty.
@@ -79,7 +77,6 @@ void server_reply_options(struct reply *reply, const char *allow);
  * -ENOSPC, 500 for anything else, with one line in the log that names what failed. `doing` is such
  * as "listing a container".
  */
-void server_reply_error(struct request *request, struct reply *reply, const char *device, int error,
-        const char *doing);
+void server_reply_error(struct request *request, struct reply *reply, const char *device, int error, const char *doing);
 
 #endif

@@ -55,8 +55,8 @@ static size_t format_prefix(char *line, size_t size, enum log_level level)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &broken_down);
 	size_t length = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &broken_down);
-	int more = snprintf(line + length, size - length, ".%03ldZ %s[%d] %s: ", now.tv_nsec / 1000000,
-		program_name, (int)getpid(), level_names[level]);
+	int more = snprintf(line + length, size - length, ".%03ldZ %s[%d] %s: ", now.tv_nsec / 1000000, program_name,
+		(int)getpid(), level_names[level]);
 	return length + (size_t)more;
 }
 
@@ -84,8 +84,7 @@ void log_write(enum log_level level, const char *transaction, const char *format
 		length = LINE_BYTES_MAX - 1;
 	flatten(line + start, length - start);
 	if (transaction)
-		length += (size_t)snprintf(line + length, sizeof(line) - length - 1, " (txn: %.48s)",
-			transaction);
+		length += (size_t)snprintf(line + length, sizeof(line) - length - 1, " (txn: %.48s)", transaction);
 	line[length++] = '\n';
 	/* A log that cannot be written must not stop the service. */
 	(void)!write(STDERR_FILENO, line, length);

@@ -24,16 +24,14 @@
 #define MEMBER_LIST struct text_list
 #define MEMBER_ADDRESSES struct text_list
 
-#define OPTION(section, name, type, member, fallback, min, max, detail, help)                      \
-	_Static_assert(__builtin_types_compatible_p(                                               \
-			       __typeof__(((struct settings *)0)->member), MEMBER_##type),         \
+#define OPTION(section, name, type, member, fallback, min, max, detail, help)                                          \
+	_Static_assert(__builtin_types_compatible_p(__typeof__(((struct settings *)0)->member), MEMBER_##type),        \
 		#section " " #name ": the member is not of the option's type");
 #include "lib/base/options.def"
 
 const struct config_option config_options[] = {
-#define OPTION(section, name, type, member, fallback, min, max, detail, help)                      \
-	{#section, #name, OPTION_##type, offsetof(struct settings, member), fallback, min, max,    \
-		detail, help},
+#define OPTION(section, name, type, member, fallback, min, max, detail, help)                                          \
+	{#section, #name, OPTION_##type, offsetof(struct settings, member), fallback, min, max, detail, help},
 #include "lib/base/options.def"
 };
 const size_t config_option_count = sizeof(config_options) / sizeof(config_options[0]);
@@ -47,8 +45,7 @@ const size_t config_section_count = sizeof(config_sections) / sizeof(config_sect
 const struct config_option *option_find(const char *section, const char *name)
 {
 	for (size_t i = 0; i < config_option_count; i++) {
-		if (strcmp(config_options[i].section, section) == 0 &&
-			strcmp(config_options[i].name, name) == 0)
+		if (strcmp(config_options[i].section, section) == 0 && strcmp(config_options[i].name, name) == 0)
 			return &config_options[i];
 	}
 	return NULL;
@@ -174,8 +171,8 @@ static char *set_int(const struct config_option *option, const char *text, int64
 	if (number_parse_integer(slice_from(text), &value))
 		return xasprintf("\"%s\" is not a number", text);
 	if (value < option->min || value > option->max)
-		return xasprintf("%s is out of range (%lld to %lld)", text, (long long)option->min,
-			(long long)option->max);
+		return xasprintf(
+			"%s is out of range (%lld to %lld)", text, (long long)option->min, (long long)option->max);
 	*ret_value = value;
 	return NULL;
 }
@@ -186,8 +183,8 @@ static char *set_bytes(const struct config_option *option, const char *text, int
 	if (parse_with_unit(text, byte_units, &value))
 		return xasprintf("\"%s\" is not a size (e.g. 65536, 64K, 5G)", text);
 	if (value < (double)option->min || value > (double)option->max)
-		return xasprintf("%s is out of range (%lld to %lld bytes)", text,
-			(long long)option->min, (long long)option->max);
+		return xasprintf("%s is out of range (%lld to %lld bytes)", text, (long long)option->min,
+			(long long)option->max);
 	*ret_value = (int64_t)value;
 	return NULL;
 }
@@ -198,8 +195,8 @@ static char *set_duration(const struct config_option *option, const char *text, 
 	if (parse_with_unit(text, duration_units, &value))
 		return xasprintf("\"%s\" is not a duration (e.g. 10, 500ms)", text);
 	if (value < (double)option->min || value > (double)option->max)
-		return xasprintf("%s is out of range (%lldms to %llds)", text,
-			(long long)option->min, (long long)option->max / 1000);
+		return xasprintf("%s is out of range (%lldms to %llds)", text, (long long)option->min,
+			(long long)option->max / 1000);
 	*ret_value = (int64_t)value;
 	return NULL;
 }
@@ -219,16 +216,14 @@ static char *set_reserve(const char *text, struct reserve *ret_value)
 	return xasprintf("\"%s\" is neither a size nor a percentage (e.g. 10G, 1%%)", text);
 }
 
-static char *set_node_count(
-	const struct config_option *option, const char *text, struct node_count *ret_value)
+static char *set_node_count(const struct config_option *option, const char *text, struct node_count *ret_value)
 {
 	const char *star = strchr(text, '*');
 	size_t length = star ? (size_t)(star - text) : strlen(text);
-	bool per_replica =
-		star && slice_equal(number_trim(slice_from(star + 1)), SLICE_LITERAL("replicas"));
+	bool per_replica = star && slice_equal(number_trim(slice_from(star + 1)), SLICE_LITERAL("replicas"));
 	int64_t count;
-	if ((star && !per_replica) || number_parse_integer(slice_of(text, length), &count) ||
-		count < option->min || count > option->max)
+	if ((star && !per_replica) || number_parse_integer(slice_of(text, length), &count) || count < option->min ||
+		count > option->max)
 		return xasprintf("\"%s\" is not a number of nodes (e.g. 6, 2 * replicas)", text);
 	*ret_value = (struct node_count){count, per_replica};
 	return NULL;
@@ -262,16 +257,13 @@ static char *set_word(const struct config_option *option, const char *text, cons
 	return NULL;
 }
 
-static char *set_words(
-	const struct config_option *option, const char *text, struct text_list *ret_value)
+static char *set_words(const struct config_option *option, const char *text, struct text_list *ret_value)
 {
 	struct text_list list = text_list_split(text);
-	char *reason =
-		list.count ? NULL : xasprintf("at least one is needed of: %s", option->detail);
+	char *reason = list.count ? NULL : xasprintf("at least one is needed of: %s", option->detail);
 	for (size_t i = 0; i < list.count && !reason; i++) {
 		if (!word_allowed(list.items[i], option->detail))
-			reason = xasprintf(
-				"\"%s\" is not one of: %s", list.items[i], option->detail);
+			reason = xasprintf("\"%s\" is not one of: %s", list.items[i], option->detail);
 	}
 	if (reason)
 		text_list_release(&list);
@@ -288,9 +280,8 @@ static char *set_addresses(const char *text, struct text_list *ret_value)
 		char ip[46];
 		int port;
 		if (socket_address_parse(list.items[i], ip, &port))
-			reason = xasprintf(
-				"\"%s\" is not an address with port (e.g. 127.0.0.1:8080, "
-				"[::1]:8080)",
+			reason = xasprintf("\"%s\" is not an address with port (e.g. 127.0.0.1:8080, "
+					   "[::1]:8080)",
 				list.items[i]);
 	}
 	if (reason)
@@ -300,8 +291,8 @@ static char *set_addresses(const char *text, struct text_list *ret_value)
 	return reason;
 }
 
-int option_set(const struct config_option *option, const char *text, const char *folder,
-	struct settings *settings, char **ret_reason)
+int option_set(const struct config_option *option, const char *text, const char *folder, struct settings *settings,
+	char **ret_reason)
 {
 	void *member = (char *)settings + option->place;
 	char *reason = NULL;

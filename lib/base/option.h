@@ -11,17 +11,17 @@
 #include "lib/base/settings.h"
 
 enum option_type {
-	OPTION_BOOL,	   /* bool */
-	OPTION_INT,	   /* int64_t */
-	OPTION_BYTES,	   /* int64_t; K, M, G, T are powers of 1024 */
+	OPTION_BOOL,       /* bool */
+	OPTION_INT,        /* int64_t */
+	OPTION_BYTES,      /* int64_t; K, M, G, T are powers of 1024 */
 	OPTION_DURATION,   /* int64_t milliseconds; seconds unless ms, s, m, h follows */
-	OPTION_RESERVE,	   /* struct reserve */
+	OPTION_RESERVE,    /* struct reserve */
 	OPTION_NODE_COUNT, /* struct node_count */
-	OPTION_TEXT,	   /* const char * */
-	OPTION_PATH,	   /* const char * */
-	OPTION_WORD,	   /* const char *, one of `detail` */
-	OPTION_WORDS,	   /* struct text_list of words of `detail` */
-	OPTION_LIST,	   /* struct text_list */
+	OPTION_TEXT,       /* const char * */
+	OPTION_PATH,       /* const char * */
+	OPTION_WORD,       /* const char *, one of `detail` */
+	OPTION_WORDS,      /* struct text_list of words of `detail` */
+	OPTION_LIST,       /* struct text_list */
 	OPTION_ADDRESSES,  /* struct text_list of ip:port, not empty */
 };
 
@@ -59,8 +59,8 @@ const char *option_type_name(enum option_type type);
  * -EINVAL with a malloc'ed reason such as `"abc" is not a duration (e.g. 10, 500ms)`. Sets each
  * member once only; see option_clear.
  */
-int option_set(const struct config_option *option, const char *text, const char *folder,
-	struct settings *settings, char **ret_reason);
+int option_set(const struct config_option *option, const char *text, const char *folder, struct settings *settings,
+	char **ret_reason);
 
 /* Frees what the member holds. */
 void option_clear(const struct config_option *option, struct settings *settings);

@@ -13,8 +13,8 @@
 
 enum { LINE_BYTES_MAX = 65536 }; /* of the file, with line end */
 
-int settings_fail(struct settings_parse *parse, unsigned line, const char *section,
-	const char *name, const char *format, ...)
+int settings_fail(
+	struct settings_parse *parse, unsigned line, const char *section, const char *name, const char *format, ...)
 {
 	if (parse->error)
 		return -EINVAL;
@@ -35,14 +35,13 @@ int settings_fail(struct settings_parse *parse, unsigned line, const char *secti
 	return -EINVAL;
 }
 
-static int keep_line(
-	struct settings_parse *parse, const char *section, const char *name, const char *value)
+static int keep_line(struct settings_parse *parse, const char *section, const char *name, const char *value)
 {
 	for (size_t i = 0; i < parse->line_count; i++) {
 		const struct settings_line *other = &parse->lines[i];
 		if (strcmp(other->section, section) == 0 && strcmp(other->name, name) == 0)
-			return settings_fail(parse, parse->line, section, name,
-				"is set already in line %u", other->number);
+			return settings_fail(
+				parse, parse->line, section, name, "is set already in line %u", other->number);
 	}
 	parse->lines = xrealloc(parse->lines, (parse->line_count + 1) * sizeof(*parse->lines));
 	parse->lines[parse->line_count++] = (struct settings_line){
@@ -54,13 +53,12 @@ static int keep_line(
 	return 0;
 }
 
-static int set_option(
-	struct settings_parse *parse, const struct config_option *option, const char *value)
+static int set_option(struct settings_parse *parse, const struct config_option *option, const char *value)
 {
 	unsigned *set_on = &parse->set_on[option - config_options];
 	if (*set_on)
-		return settings_fail(parse, parse->line, option->section, option->name,
-			"is set already in line %u", *set_on);
+		return settings_fail(
+			parse, parse->line, option->section, option->name, "is set already in line %u", *set_on);
 	char *reason;
 	if (option_set(option, value, parse->folder, parse->settings, &reason)) {
 		settings_fail(parse, parse->line, option->section, option->name, "%s", reason);
@@ -71,8 +69,7 @@ static int set_option(
 	return 0;
 }
 
-static int take_line(
-	struct settings_parse *parse, const char *section, const char *name, const char *value)
+static int take_line(struct settings_parse *parse, const char *section, const char *name, const char *value)
 {
 	const struct config_option *option = option_find(section, name);
 	if (option)
@@ -82,8 +79,8 @@ static int take_line(
 	if (strcmp(section, "auth") == 0 && settings_is_auth_line(name))
 		return keep_line(parse, section, name, value);
 	if (section[0] == '\0')
-		return settings_fail(parse, parse->line, NULL, name,
-			"stands before the first section (e.g. [swiftlet])");
+		return settings_fail(
+			parse, parse->line, NULL, name, "stands before the first section (e.g. [swiftlet])");
 	if (!option_section_find(section))
 		return settings_fail(parse, parse->line, section, NULL, "there is no such section");
 	return settings_fail(parse, parse->line, section, name, "there is no such option");
@@ -108,8 +105,8 @@ static char *read_line(char *text, int bytes, void *argument)
 		return NULL;
 	reader->parse->line++;
 	if (!strchr(text, '\n') && !feof(reader->file)) {
-		settings_fail(reader->parse, reader->parse->line, NULL, NULL,
-			"the line is too long, or holds a NUL byte");
+		settings_fail(
+			reader->parse, reader->parse->line, NULL, NULL, "the line is too long, or holds a NUL byte");
 		return NULL;
 	}
 	return text;
@@ -150,8 +147,7 @@ static void set_defaults(struct settings_parse *parse)
 		if (parse->set_on[i])
 			continue;
 		char *reason;
-		if (option_set(&config_options[i], config_options[i].fallback, "", parse->settings,
-			    &reason)) {
+		if (option_set(&config_options[i], config_options[i].fallback, "", parse->settings, &reason)) {
 			fprintf(stderr, "default of %s: %s\n", config_options[i].name, reason);
 			abort();
 		}

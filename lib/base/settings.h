@@ -47,7 +47,7 @@ struct user_settings {
 	char *name; /* "account:user", unique */
 	char *key;
 	struct text_list groups; /* as written, ".admin" among them */
-	char *storage_url;	 /* with "$HOST" as written; "" for the usual one */
+	char *storage_url;       /* with "$HOST" as written; "" for the usual one */
 };
 
 /* [storage-policy:N] */
@@ -57,7 +57,7 @@ struct policy_settings {
 	struct text_list aliases; /* further names, without `name` */
 	bool is_default;
 	bool deprecated; /* no new containers */
-	char *type;	 /* "replication" */
+	char *type;      /* "replication" */
 };
 
 struct settings {
@@ -83,8 +83,7 @@ struct settings {
 		int64_t keepalive_timeout_ms;
 	} http;
 	struct {
-		struct text_list
-			bind; /* addresses that socket_address_parse() takes, as all `bind` */
+		struct text_list bind; /* addresses that socket_address_parse() takes, as all `bind` */
 		int64_t node_timeout_ms;
 		int64_t conn_timeout_ms;
 		int64_t post_quorum_timeout_ms;
@@ -125,7 +124,7 @@ struct settings {
 	} account;
 	struct {
 		int64_t token_life_ms;
-		const char *token_keys;		  /* "" for keys in memory only */
+		const char *token_keys;           /* "" for keys in memory only */
 		struct text_list reseller_prefix; /* as written; see `resellers` */
 		const char *require_group;
 		const char *auth_prefix; /* begins and ends with "/" */
@@ -137,14 +136,13 @@ struct settings {
 		size_t user_count;
 	} auth;
 	struct constraints constraints;
-	struct policy_settings
-		*policies; /* at least one, by ascending index; exactly one is the default */
+	struct policy_settings *policies; /* at least one, by ascending index; exactly one is the default */
 	size_t policy_count;
 };
 
 /*
  * Reads and checks the file. 0 with settings that the caller frees; or a negative errno with one
- *malloc'ed line in *ret_error, such as
+ * malloc'ed line in *ret_error, such as
  *
  *	swiftlet.conf:12: [proxy] node_timeout: "abc" is not a duration (e.g. 10, 500ms)
  *

@@ -59,8 +59,8 @@ static void add_reseller(struct settings *settings, const char *written)
 		free(prefix);
 		return;
 	}
-	settings->auth.resellers = xrealloc(settings->auth.resellers,
-		(settings->auth.reseller_count + 1) * sizeof(*settings->auth.resellers));
+	settings->auth.resellers = xrealloc(
+		settings->auth.resellers, (settings->auth.reseller_count + 1) * sizeof(*settings->auth.resellers));
 	settings->auth.resellers[settings->auth.reseller_count++] = (struct reseller_settings){
 		.prefix = prefix,
 		.require_group = xstrdup(settings->auth.require_group),
@@ -72,11 +72,10 @@ static int set_reseller_group(struct settings_parse *parse, const struct setting
 {
 	size_t length = strlen(line->name) - strlen(GROUP_SUFFIX);
 	_cleanup_free_ char *prefix = xasprintf("%.*s", (int)length, line->name);
-	struct reseller_settings *reseller =
-		find_reseller(parse->settings, strcmp(prefix, "''") == 0 ? "" : prefix);
+	struct reseller_settings *reseller = find_reseller(parse->settings, strcmp(prefix, "''") == 0 ? "" : prefix);
 	if (!reseller)
-		return settings_fail(parse, line->number, line->section, line->name,
-			"\"%s\" is not in reseller_prefix", prefix);
+		return settings_fail(
+			parse, line->number, line->section, line->name, "\"%s\" is not in reseller_prefix", prefix);
 	if (line->value[0]) {
 		free(reseller->require_group);
 		reseller->require_group = xstrdup(line->value);
@@ -125,8 +124,8 @@ static char *decode_base64(const char *text, size_t length)
 }
 
 /* The account and user that the option's name holds; both malloc'ed. */
-static int split_user_name(struct settings_parse *parse, const struct settings_line *line,
-	char **ret_account, char **ret_user)
+static int split_user_name(
+	struct settings_parse *parse, const struct settings_line *line, char **ret_account, char **ret_user)
 {
 	bool coded = starts_with(line->name, USER64_PREFIX);
 	const char *text = line->name + strlen(coded ? USER64_PREFIX : USER_PREFIX);
@@ -141,8 +140,7 @@ static int split_user_name(struct settings_parse *parse, const struct settings_l
 	size_t length = (size_t)(mark - text);
 	char *account = coded ? decode_base64(text, length) : xasprintf("%.*s", (int)length, text);
 	char *user = coded ? decode_base64(mark + 1, strlen(mark + 1)) : xstrdup(mark + 1);
-	if (account && user && !strchr(account, ':') && !strpbrk(account, ",\r\n") &&
-		!strpbrk(user, ",\r\n")) {
+	if (account && user && !strchr(account, ':') && !strpbrk(account, ",\r\n") && !strpbrk(user, ",\r\n")) {
 		*ret_account = account;
 		*ret_user = user;
 		return 0;
@@ -156,8 +154,7 @@ static int split_user_name(struct settings_parse *parse, const struct settings_l
 }
 
 /* "<key> [group …] [storage_url]" into the user. Keys must never be seen in an error. */
-static int split_user_value(
-	struct settings_parse *parse, const struct settings_line *line, struct user_settings *user)
+static int split_user_value(struct settings_parse *parse, const struct settings_line *line, struct user_settings *user)
 {
 	const char *text = line->value;
 	while (*(text += strspn(text, " \t"))) {
@@ -168,13 +165,13 @@ static int split_user_value(
 			user->key = word;
 			continue;
 		}
-		user->groups.items = xrealloc(
-			user->groups.items, (user->groups.count + 1) * sizeof(*user->groups.items));
+		user->groups.items =
+			xrealloc(user->groups.items, (user->groups.count + 1) * sizeof(*user->groups.items));
 		user->groups.items[user->groups.count++] = word;
 	}
 	if (!user->key)
-		return settings_fail(parse, line->number, line->section, line->name,
-			"has no key (<key> [group …] [storage_url])");
+		return settings_fail(
+			parse, line->number, line->section, line->name, "has no key (<key> [group …] [storage_url])");
 	if (user->groups.count) {
 		char *last = user->groups.items[user->groups.count - 1];
 		if (strstr(last, "://") || strstr(last, "$HOST")) {
@@ -198,8 +195,8 @@ static int add_user(struct settings_parse *parse, const struct settings_line *li
 	char *account = NULL, *name = NULL;
 	if (split_user_name(parse, line, &account, &name))
 		return -EINVAL;
-	settings->auth.users = xrealloc(settings->auth.users,
-		(settings->auth.user_count + 1) * sizeof(*settings->auth.users));
+	settings->auth.users =
+		xrealloc(settings->auth.users, (settings->auth.user_count + 1) * sizeof(*settings->auth.users));
 	struct user_settings *user = &settings->auth.users[settings->auth.user_count++];
 	*user = (struct user_settings){
 		.account = account,

@@ -21,24 +21,22 @@ bool settings_is_policy_section(const char *section)
 }
 
 /* The policy of the line's section, made at its first line. NULL: the index is bad (said). */
-static struct policy_settings *policy_of(
-	struct settings_parse *parse, const struct settings_line *line)
+static struct policy_settings *policy_of(struct settings_parse *parse, const struct settings_line *line)
 {
 	struct settings *settings = parse->settings;
 	const char *digits = line->section + strlen(SECTION_PREFIX);
 	int64_t index;
-	if (!isdigit((unsigned char)digits[0]) ||
-		number_parse_integer(slice_from(digits), &index) || index > POLICY_INDEX_MAX) {
-		settings_fail(parse, line->number, line->section, NULL,
-			"a policy's index is a number from 0 to %d", POLICY_INDEX_MAX);
+	if (!isdigit((unsigned char)digits[0]) || number_parse_integer(slice_from(digits), &index) ||
+		index > POLICY_INDEX_MAX) {
+		settings_fail(parse, line->number, line->section, NULL, "a policy's index is a number from 0 to %d",
+			POLICY_INDEX_MAX);
 		return NULL;
 	}
 	for (size_t i = 0; i < settings->policy_count; i++) {
 		if (settings->policies[i].index == (int)index)
 			return &settings->policies[i];
 	}
-	settings->policies = xrealloc(
-		settings->policies, (settings->policy_count + 1) * sizeof(*settings->policies));
+	settings->policies = xrealloc(settings->policies, (settings->policy_count + 1) * sizeof(*settings->policies));
 	struct policy_settings *policy = &settings->policies[settings->policy_count++];
 	*policy = (struct policy_settings){.index = (int)index};
 	return policy;
@@ -71,8 +69,8 @@ static int set_policy_line(struct settings_parse *parse, const struct settings_l
 			"policy_type)");
 	}
 	if (flag && option_parse_bool(line->value, flag))
-		return settings_fail(parse, line->number, line->section, line->name,
-			"\"%s\" is neither true nor false", line->value);
+		return settings_fail(parse, line->number, line->section, line->name, "\"%s\" is neither true nor false",
+			line->value);
 	return 0;
 }
 
@@ -83,17 +81,15 @@ static int compare_policies(const void *a, const void *b)
 }
 
 /* Names are compared without case and go into headers. */
-static int check_name(struct settings_parse *parse, const struct policy_settings *policy,
-	const char *name, const char *section)
+static int check_name(
+	struct settings_parse *parse, const struct policy_settings *policy, const char *name, const char *section)
 {
-	static const char allowed[] =
-		"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	static const char allowed[] = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	if (name[0] == '\0' || name[strspn(name, allowed)])
-		return settings_fail(parse, 0, section, NULL,
-			"\"%s\" is no name: letters, digits and \"-\" make one", name);
-	if (policy->index && strcasecmp(name, "Policy-0") == 0)
 		return settings_fail(
-			parse, 0, section, NULL, "the name Policy-0 is kept for index 0");
+			parse, 0, section, NULL, "\"%s\" is no name: letters, digits and \"-\" make one", name);
+	if (policy->index && strcasecmp(name, "Policy-0") == 0)
+		return settings_fail(parse, 0, section, NULL, "the name Policy-0 is kept for index 0");
 	const struct settings *settings = parse->settings;
 	int uses = 0;
 	for (size_t i = 0; i < settings->policy_count; i++) {
@@ -103,8 +99,7 @@ static int check_name(struct settings_parse *parse, const struct policy_settings
 			uses += strcasecmp(other->aliases.items[k], name) == 0;
 	}
 	if (uses > 1)
-		return settings_fail(
-			parse, 0, section, NULL, "the name %s is given more than once", name);
+		return settings_fail(parse, 0, section, NULL, "the name %s is given more than once", name);
 	return 0;
 }
 
@@ -117,8 +112,7 @@ static int check_policy(struct settings_parse *parse, const struct policy_settin
 	if (error)
 		return error;
 	if (policy->is_default && policy->deprecated)
-		return settings_fail(
-			parse, 0, section, NULL, "a deprecated policy cannot be the default one");
+		return settings_fail(parse, 0, section, NULL, "a deprecated policy cannot be the default one");
 	return 0;
 }
 
@@ -134,10 +128,8 @@ static int choose_default(struct settings_parse *parse)
 		return 0;
 	}
 	if (defaults != 1)
-		return settings_fail(parse, 0, NULL, NULL,
-			"%s: write \"default = true\" into one [storage-policy:N]",
-			defaults ? "several storage policies are the default"
-				 : "no storage policy is the default");
+		return settings_fail(parse, 0, NULL, NULL, "%s: write \"default = true\" into one [storage-policy:N]",
+			defaults ? "several storage policies are the default" : "no storage policy is the default");
 	return 0;
 }
 
@@ -154,8 +146,7 @@ static void complete_policies(struct settings *settings)
 			policy->name = xstrdup(policy->index ? "" : "Policy-0");
 		policy->type = xstrdup("replication");
 	}
-	qsort(settings->policies, settings->policy_count, sizeof(*settings->policies),
-		compare_policies);
+	qsort(settings->policies, settings->policy_count, sizeof(*settings->policies), compare_policies);
 }
 
 /* Swift lets a policy repeat its name among its aliases. */
@@ -181,8 +172,7 @@ int settings_read_policies(struct settings_parse *parse)
 	}
 	complete_policies(settings);
 	if (settings->policies[0].index != 0)
-		return settings_fail(parse, 0, NULL, NULL,
-			"there are storage policies, but no [storage-policy:0]");
+		return settings_fail(parse, 0, NULL, NULL, "there are storage policies, but no [storage-policy:0]");
 	for (size_t i = 0; i < settings->policy_count; i++)
 		drop_own_alias(&settings->policies[i]);
 	for (size_t i = 0; i < settings->policy_count; i++) {

@@ -31,8 +31,7 @@ static void print_sample_options(FILE *output, const char *section)
 		print_comment(output, option->help);
 		if (option->detail[0])
 			fprintf(output, "# Known: %s.\n", option->detail);
-		fprintf(output, "#%s =%s%s\n", option->name, option->fallback[0] ? " " : "",
-			option->fallback);
+		fprintf(output, "#%s =%s%s\n", option->name, option->fallback[0] ? " " : "", option->fallback);
 	}
 }
 
@@ -116,10 +115,8 @@ void settings_print_markdown(FILE *output)
 {
 	for (size_t i = 0; i < config_section_count; i++) {
 		const struct config_section *section = &config_sections[i];
-		fprintf(output, "%s### [%s]\n\n%s\n\n", i ? "\n" : "", section->name,
-			section->help);
-		fputs("| Option | Value | Default | Meaning |\n| --- | --- | --- | --- |\n",
-			output);
+		fprintf(output, "%s### [%s]\n\n%s\n\n", i ? "\n" : "", section->name, section->help);
+		fputs("| Option | Value | Default | Meaning |\n| --- | --- | --- | --- |\n", output);
 		for (size_t k = 0; k < config_option_count; k++) {
 			if (strcmp(config_options[k].section, section->name) == 0)
 				print_markdown_row(output, &config_options[k]);

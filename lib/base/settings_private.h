@@ -20,7 +20,7 @@ struct settings_parse {
 	const char *path;
 	char *folder; /* of the file */
 	struct settings *settings;
-	unsigned line;	  /* of the file, the one being read; 0 after the end */
+	unsigned line;    /* of the file, the one being read; 0 after the end */
 	unsigned *set_on; /* for each option the line that set it, 0: not yet */
 	struct settings_line *lines;
 	size_t line_count;
@@ -29,8 +29,8 @@ struct settings_parse {
 
 /* Records "<path>:<line>: [section] name: reason", without the line when it is 0, without the name
  * when it is NULL. Returns -EINVAL. */
-int settings_fail(struct settings_parse *parse, unsigned line, const char *section,
-	const char *name, const char *format, ...) __attribute__((format(printf, 5, 6)));
+int settings_fail(struct settings_parse *parse, unsigned line, const char *section, const char *name,
+	const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Whether the lines of this section, or the name in [auth], are kept in parse->lines. */
 bool settings_is_policy_section(const char *section);

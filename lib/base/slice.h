@@ -48,8 +48,7 @@ static inline int slice_compare(struct slice a, struct slice b)
 
 static inline bool slice_starts_with(struct slice s, struct slice prefix)
 {
-	return s.length >= prefix.length &&
-		(prefix.length == 0 || memcmp(s.data, prefix.data, prefix.length) == 0);
+	return s.length >= prefix.length && (prefix.length == 0 || memcmp(s.data, prefix.data, prefix.length) == 0);
 }
 
 #endif

@@ -19,8 +19,8 @@ struct co {
 	struct loop *loop;
 	co_function *function; /* NULL while in the pool */
 	void *argument;
-	struct co *next;     /* in the ready queue or in the pool */
-	bool ready;          /* is in the ready queue */
+	struct co *next; /* in the ready queue or in the pool */
+	bool ready;      /* is in the ready queue */
 	bool timed_out;
 	struct event timer;
 	bool timer_made;
@@ -355,7 +355,7 @@ void co_sleep_ms(uint64_t duration_ms)
 		continue;
 }
 
-void co_yield(void)
+void co_yield (void)
 {
 	co_wake(co_self());
 	co_suspend();

@@ -67,7 +67,7 @@ int co_suspend_until(uint64_t deadline_ms);
 void co_wake(struct co *co);
 void co_sleep_ms(uint64_t duration_ms);
 /* Lets everybody else who is ready run once. */
-void co_yield(void);
+void co_yield (void);
 
 /* Now + duration, saturating: duration CO_FOREVER gives CO_FOREVER. */
 uint64_t deadline_after_ms(uint64_t duration_ms);

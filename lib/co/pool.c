@@ -109,8 +109,7 @@ struct offload {
 
 static void offload_finished(struct loop_message *message)
 {
-	struct offload *offload =
-		(struct offload *)((char *)message - offsetof(struct offload, message));
+	struct offload *offload = (struct offload *)((char *)message - offsetof(struct offload, message));
 	offload->finished = true;
 	co_wake(offload->co);
 }

@@ -19,7 +19,7 @@ struct pool_job {
 	void (*run)(void *argument); /* in a thread of the pool */
 	void *argument;
 	void (*done)(struct pool_job *job); /* in the same thread, after run */
-	struct pool_job *next; /* the pool's own */
+	struct pool_job *next;              /* the pool's own */
 };
 /* Queues a job; the struct must live until done() was called. From any thread. */
 void pool_submit(struct pool *pool, struct pool_job *job);

@@ -15,7 +15,7 @@
 #include "lib/co/co.h"
 
 struct co_socket {
-	int fd; /* -1 when closed */
+	int fd;             /* -1 when closed */
 	struct event event; /* edge-triggered, registered once: waiting costs no system call */
 	struct co_signal readable;
 	struct co_signal writable;

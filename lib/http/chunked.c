@@ -117,8 +117,7 @@ static int step(struct chunked_decoder *decoder, char c)
 	case CHUNKED_SIZE:
 		return step_size(decoder, c);
 	case CHUNKED_SIZE_LF:
-		return expect(
-			decoder, c, '\n', decoder->left ? CHUNKED_DATA : CHUNKED_TRAILER_FIRST);
+		return expect(decoder, c, '\n', decoder->left ? CHUNKED_DATA : CHUNKED_TRAILER_FIRST);
 	case CHUNKED_DATA_CR:
 		return expect(decoder, c, '\r', CHUNKED_DATA_LF);
 	case CHUNKED_DATA_LF:
@@ -126,13 +125,11 @@ static int step(struct chunked_decoder *decoder, char c)
 		decoder->extension_bytes = 0;
 		return expect(decoder, c, '\n', CHUNKED_SIZE_FIRST);
 	default:
-		return decoder->state < CHUNKED_SIZE_LF ? step_extension(decoder, c)
-							: step_trailer(decoder, c);
+		return decoder->state < CHUNKED_SIZE_LF ? step_extension(decoder, c) : step_trailer(decoder, c);
 	}
 }
 
-int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload,
-	size_t *ret_used)
+int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload, size_t *ret_used)
 {
 	size_t payload = 0;
 	size_t used = 0;

@@ -42,8 +42,8 @@ enum chunked_state {
 /* All zero is the state before the first byte. */
 struct chunked_decoder {
 	enum chunked_state state;
-	uint64_t left; /* bytes of the chunk that are still to come, or its size as read so far */
-	size_t digits; /* of the size line */
+	uint64_t left;          /* bytes of the chunk that are still to come, or its size as read so far */
+	size_t digits;          /* of the size line */
 	size_t extension_bytes; /* of this chunk */
 	size_t extensions_bytes;
 	size_t trailers_bytes;
@@ -55,7 +55,6 @@ struct chunked_decoder {
  * grammar, or an extension too long), -EMSGSIZE (too many trailers). *ret_used is less than length
  * only in CHUNKED_DONE.
  */
-int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload,
-	size_t *ret_used);
+int chunked_decode(struct chunked_decoder *decoder, char *data, size_t length, size_t *ret_payload, size_t *ret_used);
 
 #endif

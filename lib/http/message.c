@@ -139,8 +139,8 @@ void reply_status(struct reply *reply, int status)
 	const char *words = explanation(status);
 	struct slice text = SLICE_NONE;
 	if (*words)
-		text = slice_from(arena_printf(
-			reply->arena, "<html><h1>%s</h1><p>%s</p></html>", status_reason(status), words));
+		text = slice_from(
+			arena_printf(reply->arena, "<html><h1>%s</h1><p>%s</p></html>", status_reason(status), words));
 	set_text(reply, status, "text/html; charset=UTF-8", text);
 }
 

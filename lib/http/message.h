@@ -50,7 +50,7 @@ struct request {
 	bool has_length;        /* a Content-Length header was there */
 	bool chunked;
 	bool http_1_0;
-	bool internal; /* made inside this process: not counted as a client's */
+	bool internal;                             /* made inside this process: not counted as a client's */
 	char transaction_id[TRANSACTION_ID_BYTES]; /* empty until somebody sets it */
 	const char *remote_address;                /* of the peer, without port; "-" for internal requests */
 	struct body_digest *digest;                /* NULL when the receiver must compute it */

@@ -101,8 +101,7 @@ static int take_request_line(struct http_parser *parser, char *line, size_t leng
 	*space = '\0';
 	parser->method = line;
 	parser->target = origin_form(slice_of(target, (size_t)(second - target)));
-	if (!slice_starts_with(parser->target, SLICE_LITERAL("/")) &&
-		!slice_equal(parser->target, SLICE_LITERAL("*")))
+	if (!slice_starts_with(parser->target, SLICE_LITERAL("/")) && !slice_equal(parser->target, SLICE_LITERAL("*")))
 		return refuse(parser, 400, "Bad request target");
 	return 0;
 }
@@ -370,8 +369,7 @@ int http_parser_head(struct http_parser *parser, char *data, size_t length, size
 	return check_line(parser, data + used, rest && data[length - 1] == '\r' ? rest - 1 : rest);
 }
 
-int http_parser_chunked(
-	struct http_parser *parser, char *data, size_t length, size_t *ret_payload, size_t *ret_used)
+int http_parser_chunked(struct http_parser *parser, char *data, size_t length, size_t *ret_payload, size_t *ret_used)
 {
 	int error = chunked_decode(&parser->decoder, data, length, ret_payload, ret_used);
 	if (error)

@@ -27,10 +27,10 @@ enum {
 };
 
 struct http_parser {
-	bool reply;              /* parsing replies */
-	bool head_request;       /* of a reply: it answers a HEAD */
-	bool line_done;          /* the request or status line was taken */
-	bool message_done;       /* a chunked body ended */
+	bool reply;        /* parsing replies */
+	bool head_request; /* of a reply: it answers a HEAD */
+	bool line_done;    /* the request or status line was taken */
+	bool message_done; /* a chunked body ended */
 	size_t header_count_max;
 	struct headers *headers; /* where fields go */
 	struct chunked_decoder decoder;
@@ -38,8 +38,8 @@ struct http_parser {
 	char *method;
 	struct slice target;
 	bool http_1_0;
-	int status;            /* of a reply; or of the error to answer: 400, 414, 431, 501, 505 */
-	const char *error;     /* what is wrong, for the answer and the log */
+	int status;        /* of a reply; or of the error to answer: 400, 414, 431, 501, 505 */
+	const char *error; /* what is wrong, for the answer and the log */
 	bool keep_alive;
 	bool chunked;
 	bool has_length;
@@ -62,7 +62,6 @@ int http_parser_head(struct http_parser *parser, char *data, size_t length, size
  * Parses a run of a chunked body in place: payload is moved together at the start of `data`. 0 or -EPROTO.
  * *ret_used is less than length only when the message ended (parser->message_done).
  */
-int http_parser_chunked(
-	struct http_parser *parser, char *data, size_t length, size_t *ret_payload, size_t *ret_used);
+int http_parser_chunked(struct http_parser *parser, char *data, size_t length, size_t *ret_payload, size_t *ret_used);
 
 #endif

@@ -18,9 +18,9 @@
 
 enum {
 	LISTENERS_MAX = 16,
-	ACCEPT_BATCH = 64,          /* accepted per turn of the loop */
-	ACCEPT_PAUSE_MS = 100,      /* after EMFILE */
-	DRAIN_WAIT_MS = 250,        /* for the rest of a body that the handler did not want */
+	ACCEPT_BATCH = 64,     /* accepted per turn of the loop */
+	ACCEPT_PAUSE_MS = 100, /* after EMFILE */
+	DRAIN_WAIT_MS = 250,   /* for the rest of a body that the handler did not want */
 };
 
 struct listener {
@@ -138,8 +138,7 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 		}
 		struct sockaddr_storage address;
 		socklen_t length = sizeof(address);
-		int fd = accept4(
-			listener_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(listener_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			connection_open(server, fd, &address);
 			continue;
@@ -183,8 +182,8 @@ struct exchange {
 static bool is_framing_header(const char *name)
 {
 	return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0 ||
-		strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Date") == 0 ||
-		strcasecmp(name, "Keep-Alive") == 0;
+	       strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Date") == 0 ||
+	       strcasecmp(name, "Keep-Alive") == 0;
 }
 
 /* A value that would break the line is not sent: nothing that a client stored may forge a header. */
@@ -194,7 +193,7 @@ static bool is_sendable(const char *value)
 }
 
 struct framing {
-	bool chunked;     /* of the reply's body */
+	bool chunked; /* of the reply's body */
 	bool without_body;
 	bool has_length;
 	uint64_t length;
@@ -259,8 +258,7 @@ static void format_head(struct exchange *exchange, const struct framing *framing
 }
 
 /* Streams the body; the head rides with its first piece. 0 or why it broke off. */
-static int send_stream(
-	struct exchange *exchange, const struct framing *framing, struct slice head, uint64_t *ret_sent)
+static int send_stream(struct exchange *exchange, const struct framing *framing, struct slice head, uint64_t *ret_sent)
 {
 	struct co_socket *socket = &exchange->connection->socket;
 	uint64_t timeout_ms = exchange->connection->server->options.client_timeout_ms;
@@ -480,8 +478,8 @@ static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
 	struct connection *connection = exchange->connection;
 	request_init(&exchange->request, arena, METHOD_OTHER);
 	reply_init(&exchange->reply, arena);
-	http_parser_init_request(&exchange->parser, &exchange->request.headers,
-		connection->server->options.header_count_max);
+	http_parser_init_request(
+		&exchange->parser, &exchange->request.headers, connection->server->options.header_count_max);
 	bool linger = false;
 	if (!co_exchange_fill(exchange, arena, &linger))
 		return false;
@@ -577,8 +575,7 @@ int http_server_listen(struct http_server *server, int fd)
 	struct listener *listener = &server->listeners[server->listener_count];
 	listener->server = server;
 	listener->fd = fd;
-	listener->event = event_new(
-		loop_event_base(server->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
+	listener->event = event_new(loop_event_base(server->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
 	if (event_add(listener->event, NULL)) {
 		event_free(listener->event);
 		return -EIO;

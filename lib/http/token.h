@@ -11,8 +11,7 @@
 
 static inline bool is_token_byte(char c)
 {
-	bool alphanumeric =
-		(c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+	bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 	return alphanumeric || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
 }
 

@@ -40,8 +40,7 @@ static void move_to_front(struct wire_input *input)
 
 static int read_more(struct co_socket *socket, struct wire_input *input, uint64_t deadline_ms)
 {
-	ssize_t count =
-		co_socket_read(socket, input->block->data + input->end, BLOCK_BYTES - input->end, deadline_ms);
+	ssize_t count = co_socket_read(socket, input->block->data + input->end, BLOCK_BYTES - input->end, deadline_ms);
 	if (count <= 0)
 		return count < 0 ? (int)count : -ECONNRESET;
 	input->end += (size_t)count;
@@ -57,8 +56,7 @@ int co_wire_read_head(struct co_socket *socket, struct wire_input *input, struct
 	for (;;) {
 		if (input->block && input->end > parsed) {
 			size_t used;
-			int result = http_parser_head(
-				parser, input->block->data + parsed, input->end - parsed, &used);
+			int result = http_parser_head(parser, input->block->data + parsed, input->end - parsed, &used);
 			if (result < 0)
 				return result;
 			parsed += used;
@@ -101,8 +99,7 @@ static int get_bytes(struct wire_body *self, uint64_t wanted, bool *ret_eof)
 		return 0;
 	struct block *block = block_new();
 	size_t room = wanted < BLOCK_BYTES ? (size_t)wanted : BLOCK_BYTES;
-	ssize_t count =
-		co_socket_read(self->socket, block->data, room, deadline_after_ms(self->timeout_ms));
+	ssize_t count = co_socket_read(self->socket, block->data, room, deadline_after_ms(self->timeout_ms));
 	if (count <= 0) {
 		block_unref(block);
 		*ret_eof = count == 0;
@@ -167,8 +164,8 @@ static int next_chunked(struct wire_body *self, struct chunk *ret_chunk)
 			return end_with(self, -ECONNRESET);
 		size_t payload, used;
 		size_t start = self->input->start;
-		error = http_parser_chunked(self->parser, self->input->block->data + start,
-			self->input->end - start, &payload, &used);
+		error = http_parser_chunked(
+			self->parser, self->input->block->data + start, self->input->end - start, &payload, &used);
 		if (error)
 			return end_with(self, error);
 		if (self->parser->message_done)
@@ -223,8 +220,8 @@ void wire_body_init(struct wire_body *body, struct co_socket *socket, struct wir
 
 /* ---- onto the wire ---- */
 
-int co_wire_send(struct co_socket *socket, struct slice head, const struct chunk *chunk, bool chunked,
-	uint64_t timeout_ms)
+int co_wire_send(
+	struct co_socket *socket, struct slice head, const struct chunk *chunk, bool chunked, uint64_t timeout_ms)
 {
 	char size_line[24];
 	struct iovec parts[4];

@@ -50,8 +50,8 @@ void wire_body_init(struct wire_body *body, struct co_socket *socket, struct wir
 int co_wire_body_next(struct wire_body *body, struct chunk *ret_chunk);
 
 /* Sends the chunk as the body's framing wants it. 0 or -errno. */
-int co_wire_send(struct co_socket *socket, struct slice head, const struct chunk *chunk, bool chunked,
-	uint64_t timeout_ms);
+int co_wire_send(
+	struct co_socket *socket, struct slice head, const struct chunk *chunk, bool chunked, uint64_t timeout_ms);
 /* The last chunk. */
 int co_wire_send_end(struct co_socket *socket, uint64_t timeout_ms);
 

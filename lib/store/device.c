@@ -111,12 +111,10 @@ enum device_state device_state(struct device *device)
 {
 	int64_t now = device_monotonic_ms();
 	int64_t due = atomic_load(&device->next_check_ms);
-	if (now >= due && atomic_compare_exchange_strong(
-				  &device->next_check_ms, &due, now + STATE_CHECK_INTERVAL_MS)) {
+	if (now >= due && atomic_compare_exchange_strong(&device->next_check_ms, &due, now + STATE_CHECK_INTERVAL_MS)) {
 		enum device_state seen = look_at_disk(device);
 		if (seen == DEVICE_FAILED && device_fail(device))
-			log_error("device %s failed: its disk answers EIO or is read-only",
-				device->name);
+			log_error("device %s failed: its disk answers EIO or is read-only", device->name);
 		atomic_store(&device->state, (int)seen);
 	}
 	if (atomic_load(&device->failed))
@@ -126,8 +124,8 @@ enum device_state device_state(struct device *device)
 
 /* ---- reading ---- */
 
-static int get_with(struct device *device, const rocksdb_readoptions_t *options,
-	enum device_family family, struct slice key, struct buf *value)
+static int get_with(struct device *device, const rocksdb_readoptions_t *options, enum device_family family,
+	struct slice key, struct buf *value)
 {
 	struct device_database *database = &device->database;
 	char *message = NULL;
@@ -144,14 +142,12 @@ static int get_with(struct device *device, const rocksdb_readoptions_t *options,
 	return 0;
 }
 
-int device_get(
-	struct device *device, enum device_family family, struct slice key, struct buf *value)
+int device_get(struct device *device, enum device_family family, struct slice key, struct buf *value)
 {
 	return get_with(device, device->database.read, family, key, value);
 }
 
-int device_get_cached(
-	struct device *device, enum device_family family, struct slice key, struct buf *value)
+int device_get_cached(struct device *device, enum device_family family, struct slice key, struct buf *value)
 {
 	size_t before = value->length;
 	int result = get_with(device, device->database.read_cached, family, key, value);
@@ -222,8 +218,7 @@ static int make_marker_when_fresh(struct device *device, char **ret_error)
 {
 	struct stat database;
 	if (fstatat(device->root_fd, "db", &database, 0) == 0) {
-		*ret_error =
-			xasprintf("%s has a database but no %s", device->path, DEVICE_MARKER_NAME);
+		*ret_error = xasprintf("%s has a database but no %s", device->path, DEVICE_MARKER_NAME);
 		return -EINVAL;
 	}
 	return create_marker(device->root_fd, device->name);
@@ -261,8 +256,7 @@ static int make_folders(struct device *device)
 			return -errno;
 	if (fsync(device->root_fd) < 0)
 		return -errno;
-	device->incoming_fd =
-		openat(device->root_fd, "incoming", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	device->incoming_fd = openat(device->root_fd, "incoming", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return device->incoming_fd < 0 ? -errno : 0;
 }
 
@@ -284,8 +278,7 @@ static int open_parts(struct device *device, const struct device_options *option
 	if (result < 0)
 		return result;
 	_cleanup_free_ char *path = xasprintf("%s/db", device->path);
-	result = database_open(
-		&device->database, path, options->create, options->cache_bytes, ret_error);
+	result = database_open(&device->database, path, options->create, options->cache_bytes, ret_error);
 	if (result == 0)
 		result = committer_start(device);
 	if (result == 0)
@@ -340,9 +333,9 @@ int device_open(const struct device_options *options, struct device **ret_device
 		*ret_device = device;
 		return 0;
 	}
-	*ret_error = error ? error
-			   : xasprintf("cannot open device %s at %s: %s", options->name,
-				     options->path, strerror(-result));
+	*ret_error =
+		error ? error
+		      : xasprintf("cannot open device %s at %s: %s", options->name, options->path, strerror(-result));
 	device_close(device);
 	return result;
 }

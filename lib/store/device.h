@@ -44,12 +44,12 @@ enum device_state {
 };
 
 struct device_options {
-	const char *path;        /* the directory; it must exist */
-	const char *name;        /* the ring's device name, e.g. "sda" */
-	uint64_t reserve_bytes;  /* keep at least this much of the file system free; 0 = none */
-	double reserve_percent;  /* and at least this share of it (Swift's fallocate_reserve 1 %) */
-	bool create;             /* make marker and database when the directory has none of ours */
-	uint64_t cache_bytes;    /* block cache of this device; 0 = a small default */
+	const char *path;       /* the directory; it must exist */
+	const char *name;       /* the ring's device name, e.g. "sda" */
+	uint64_t reserve_bytes; /* keep at least this much of the file system free; 0 = none */
+	double reserve_percent; /* and at least this share of it (Swift's fallocate_reserve 1 %) */
+	bool create;            /* make marker and database when the directory has none of ours */
+	uint64_t cache_bytes;   /* block cache of this device; 0 = a small default */
 };
 
 struct device;
@@ -134,7 +134,7 @@ struct device_commit {
 	void (*done)(struct device_commit *commit);
 	void *done_argument;
 	int result;
-	bool lazy; /* may wait for somebody else's commit, up to a second: saves a sync */
+	bool lazy;                  /* may wait for somebody else's commit, up to a second: saves a sync */
 	struct device_commit *next; /* the queue's own */
 };
 

@@ -1,10 +1,10 @@
 /*
  * The committer: one thread that takes all changes that wait, applies them to one batch, and syncs
- *once.
+ * once.
  *
  *	queue (lock)  ->  taken  ->  batch of at most BATCH_CHANGES_MAX changes / about
- *BATCH_BYTES_MAX bytes run changes -> [fsync incoming/] -> write and sync the log -> done() for
- *each
+ * BATCH_BYTES_MAX bytes run changes -> [fsync incoming/] -> write and sync the log -> done() for
+ * each
  *
  * Company comes by itself: while one batch syncs, the next one queues up.
  */
@@ -24,7 +24,7 @@
 
 enum {
 	BATCH_CHANGES_MAX = 1024,
-	BATCH_BYTES_MAX = 4 << 20, /* looked at before each change, so one change may pass it */
+	BATCH_BYTES_MAX = 4 << 20,      /* looked at before each change, so one change may pass it */
 	BATCH_BYTES_KEPT_MAX = 1 << 20, /* memory that an idle committer holds on to */
 	LAZY_WAIT_MS = 1000,
 	/* Numbers are reserved in such runs; what is left of one is lost with the process, out of
@@ -55,9 +55,8 @@ int txn_get(struct device_txn *txn, enum device_family family, struct slice key,
 	struct device_database *database = &txn->device->database;
 	char *message = NULL;
 	size_t length;
-	char *found = rocksdb_writebatch_wi_get_from_batch_and_db_cf(txn->batch, database->db,
-	        database->read, database->families[family], key.data, key.length, &length,
-	        &message);
+	char *found = rocksdb_writebatch_wi_get_from_batch_and_db_cf(txn->batch, database->db, database->read,
+		database->families[family], key.data, key.length, &length, &message);
 	if (message)
 		return database_error(message);
 	if (!found)
@@ -69,12 +68,11 @@ int txn_get(struct device_txn *txn, enum device_family family, struct slice key,
 
 static void put_in_family(struct device_txn *txn, int family, struct slice key, struct slice value)
 {
-	rocksdb_writebatch_wi_put_cf(txn->batch, txn->device->database.families[family], key.data,
-	        key.length, value.data ? value.data : "", value.length);
+	rocksdb_writebatch_wi_put_cf(txn->batch, txn->device->database.families[family], key.data, key.length,
+		value.data ? value.data : "", value.length);
 }
 
-void txn_put(
-        struct device_txn *txn, enum device_family family, struct slice key, struct slice value)
+void txn_put(struct device_txn *txn, enum device_family family, struct slice key, struct slice value)
 {
 	txn->write_count++;
 	put_in_family(txn, (int)family, key, value);
@@ -83,8 +81,7 @@ void txn_put(
 void txn_delete(struct device_txn *txn, enum device_family family, struct slice key)
 {
 	txn->write_count++;
-	rocksdb_writebatch_wi_delete_cf(
-	        txn->batch, txn->device->database.families[family], key.data, key.length);
+	rocksdb_writebatch_wi_delete_cf(txn->batch, txn->device->database.families[family], key.data, key.length);
 }
 
 void txn_sync_incoming(struct device_txn *txn)
@@ -149,8 +146,8 @@ static int read_number_limit(struct device *device)
 	struct device_database *database = &device->database;
 	struct slice key = NUMBER_LIMIT_KEY;
 	char *message = NULL;
-	rocksdb_pinnableslice_t *found = rocksdb_get_pinned_cf(database->db, database->read,
-	        database->families[DATABASE_OWN_FAMILY], key.data, key.length, &message);
+	rocksdb_pinnableslice_t *found = rocksdb_get_pinned_cf(
+		database->db, database->read, database->families[DATABASE_OWN_FAMILY], key.data, key.length, &message);
 	if (message)
 		return database_error(message);
 	uint64_t limit = 1;
@@ -207,13 +204,11 @@ static int write_batch(struct device_txn *txn)
 	struct device *device = txn->device;
 	if (txn->sync_incoming && fsync(device->incoming_fd) < 0) {
 		if (device_fail(device))
-			log_error("device %s failed: cannot sync incoming/: %s", device->name,
-			        strerror(errno));
+			log_error("device %s failed: cannot sync incoming/: %s", device->name, strerror(errno));
 		return -EIO;
 	}
 	char *message = NULL;
-	rocksdb_write_writebatch_wi(
-	        device->database.db, device->database.write_synced, txn->batch, &message);
+	rocksdb_write_writebatch_wi(device->database.db, device->database.write_synced, txn->batch, &message);
 	if (!message)
 		return 0;
 	/* Nobody else ever sees RocksDB's words, so they are logged here. */
@@ -224,8 +219,7 @@ static int write_batch(struct device_txn *txn)
 }
 
 /* After done() the commit may be gone. */
-static void finish_commits(
-        struct device *device, struct device_commit *first, struct device_commit *end, int result)
+static void finish_commits(struct device *device, struct device_commit *first, struct device_commit *end, int result)
 {
 	uint64_t changes = 0;
 	for (struct device_commit *commit = first; commit != end; commit = commit->next)
@@ -240,12 +234,12 @@ static void finish_commits(
 }
 
 static struct device_commit *commit_batch(
-        struct device *device, rocksdb_writebatch_wi_t *batch, struct device_commit *first)
+	struct device *device, rocksdb_writebatch_wi_t *batch, struct device_commit *first)
 {
 	struct device_txn txn = {
-	        .device = device,
-	        .batch = batch,
-	        .number_limit = atomic_load(&device->number_limit),
+		.device = device,
+		.batch = batch,
+		.number_limit = atomic_load(&device->number_limit),
 	};
 	struct device_commit *end = first;
 	run_changes(&txn, &end);
@@ -286,8 +280,8 @@ static rocksdb_writebatch_wi_t *batch_clear(rocksdb_writebatch_wi_t *batch)
 static void wait_until_ms(struct device_committer *committer, int64_t deadline_ms)
 {
 	struct timespec deadline = {
-	        .tv_sec = deadline_ms / 1000,
-	        .tv_nsec = deadline_ms % 1000 * 1000000,
+		.tv_sec = deadline_ms / 1000,
+		.tv_nsec = deadline_ms % 1000 * 1000000,
 	};
 	(void)pthread_cond_timedwait(&committer->wake, &committer->lock, &deadline);
 }
@@ -301,8 +295,7 @@ static struct device_commit *take_commits(struct device_committer *committer)
 			if (committer->stop)
 				break;
 			pthread_cond_wait(&committer->wake, &committer->lock);
-		} else if (committer->hurry ||
-		           device_monotonic_ms() >= committer->lazy_deadline_ms) {
+		} else if (committer->hurry || device_monotonic_ms() >= committer->lazy_deadline_ms) {
 			break;
 		} else {
 			wait_until_ms(committer, committer->lazy_deadline_ms);
@@ -362,11 +355,11 @@ int committer_commit(struct device *device, device_change_fn *change, void *argu
 	sem_t done;
 	sem_init(&done, 0, 0);
 	struct device_commit commit = {
-	        .change = change,
-	        .argument = argument,
-	        .done = post_done,
-	        .done_argument = &done,
-	        .lazy = lazy,
+		.change = change,
+		.argument = argument,
+		.done = post_done,
+		.done_argument = &done,
+		.lazy = lazy,
 	};
 	device_commit_start(device, &commit);
 	while (sem_wait(&done) < 0)

@@ -23,12 +23,12 @@ enum {
 };
 
 static const char *const family_names[DATABASE_FAMILY_COUNT] = {
-        [DEVICE_OBJECTS] = "objects",
-        [DEVICE_BODIES] = "bodies",
-        [DEVICE_CONTAINERS] = "containers",
-        [DEVICE_ACCOUNTS] = "accounts",
-        [DEVICE_TODO] = "todo",
-        [DATABASE_OWN_FAMILY] = "default",
+	[DEVICE_OBJECTS] = "objects",
+	[DEVICE_BODIES] = "bodies",
+	[DEVICE_CONTAINERS] = "containers",
+	[DEVICE_ACCOUNTS] = "accounts",
+	[DEVICE_TODO] = "todo",
+	[DATABASE_OWN_FAMILY] = "default",
 };
 
 /* Devices open in this process: all share RocksDB's default environment and its two thread pools.
@@ -56,11 +56,9 @@ static void set_table_format(rocksdb_options_t *options, rocksdb_cache_t *cache)
 	rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
 	rocksdb_block_based_options_set_format_version(table, 5);
 	rocksdb_block_based_options_set_block_cache(table, cache);
-	rocksdb_block_based_options_set_filter_policy(
-	        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+	rocksdb_block_based_options_set_filter_policy(table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
 	rocksdb_block_based_options_set_whole_key_filtering(table, 1);
-	rocksdb_block_based_options_set_index_type(
-	        table, rocksdb_block_based_table_index_type_two_level_index_search);
+	rocksdb_block_based_options_set_index_type(table, rocksdb_block_based_table_index_type_two_level_index_search);
 	rocksdb_block_based_options_set_partition_filters(table, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
@@ -148,12 +146,12 @@ static int open_error(const char *message)
 		const char *words;
 		int error;
 	} known[] = {
-	        {"While lock file", -EBUSY},
-	        {"lock hold by current process", -EBUSY},
-	        {"Read-only file system", -EROFS},
-	        {"No space left", -ENOSPC},
-	        {"does not exist (create_if_missing", -EINVAL},
-	        {"Column families not opened", -EINVAL},
+		{"While lock file", -EBUSY},
+		{"lock hold by current process", -EBUSY},
+		{"Read-only file system", -EROFS},
+		{"No space left", -ENOSPC},
+		{"does not exist (create_if_missing", -EINVAL},
+		{"Column families not opened", -EINVAL},
 	};
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strstr(message, known[i].words))
@@ -161,13 +159,12 @@ static int open_error(const char *message)
 	return -EIO;
 }
 
-int database_open(struct device_database *database, const char *path, bool create,
-        uint64_t cache_bytes, char **ret_error)
+int database_open(
+	struct device_database *database, const char *path, bool create, uint64_t cache_bytes, char **ret_error)
 {
 	size_thread_pools(atomic_fetch_add(&open_count, 1) + 1);
 	rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
-	rocksdb_lru_cache_options_set_capacity(
-	        cache, cache_bytes ? cache_bytes : CACHE_BYTES_DEFAULT);
+	rocksdb_lru_cache_options_set_capacity(cache, cache_bytes ? cache_bytes : CACHE_BYTES_DEFAULT);
 	rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
 	database->cache = rocksdb_cache_create_lru_opts(cache);
 	rocksdb_lru_cache_options_destroy(cache);
@@ -182,9 +179,8 @@ int database_open(struct device_database *database, const char *path, bool creat
 	rocksdb_writeoptions_set_sync(database->write_synced, 1);
 
 	char *message = NULL;
-	database->db = rocksdb_open_column_families(options, path, DATABASE_FAMILY_COUNT,
-	        family_names, (const rocksdb_options_t *const *)database->options,
-	        database->families, &message);
+	database->db = rocksdb_open_column_families(options, path, DATABASE_FAMILY_COUNT, family_names,
+		(const rocksdb_options_t *const *)database->options, database->families, &message);
 	if (!message)
 		return 0;
 	database->db = NULL;

@@ -50,8 +50,8 @@ static int open_at(struct device *device, const char *path)
 typedef int file_verb_fn(struct device *device, const char *path, const void *argument);
 
 /* Files move one way only, so who looks in bodies/ again after incoming/ has missed none. */
-static int at_either_place(struct device *device, uint64_t number, const unsigned char hash[16],
-	file_verb_fn *verb, const void *argument)
+static int at_either_place(
+	struct device *device, uint64_t number, const unsigned char hash[16], file_verb_fn *verb, const void *argument)
 {
 	char settled[PATH_BYTES];
 	char incoming[PATH_BYTES];
@@ -93,8 +93,7 @@ static int link_verb(struct device *device, const char *path, const void *to)
 	return linkat(device->root_fd, path, device->root_fd, to, 0) < 0 ? -errno : 0;
 }
 
-int device_file_link(
-	struct device *device, uint64_t number, const unsigned char hash[16], const char *path)
+int device_file_link(struct device *device, uint64_t number, const unsigned char hash[16], const char *path)
 {
 	return at_either_place(device, number, hash, link_verb, path);
 }
@@ -143,8 +142,8 @@ static bool parse_number(const char *name, uint64_t *ret_number)
 	return true;
 }
 
-int device_files_walk_incoming(struct device *device,
-	int (*visit)(struct device *device, uint64_t number, void *argument), void *argument)
+int device_files_walk_incoming(
+	struct device *device, int (*visit)(struct device *device, uint64_t number, void *argument), void *argument)
 {
 	int fd = openat(device->root_fd, "incoming", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -174,11 +173,11 @@ int device_files_walk_incoming(struct device *device,
 /* ---- promised removals ---- */
 
 struct promises {
-	uint64_t entries[PROMISES_MAX];	       /* those whose file is gone */
+	uint64_t entries[PROMISES_MAX];        /* those whose file is gone */
 	unsigned char places[PROMISES_MAX][2]; /* the heads of their hashes: where it was */
 	size_t count;
 	uint64_t next_entry; /* behind the last one seen */
-	bool more;	     /* the walk ended because the array was full */
+	bool more;           /* the walk ended because the array was full */
 };
 
 static void promise_key(struct buf *key, uint64_t entry)
@@ -202,8 +201,7 @@ static int forget_promises(struct device_txn *txn, void *argument)
 
 /* A file that cannot be removed keeps its entry, to be tried again when the device is opened next.
  */
-static void keep_promise(
-	struct device *device, struct device_iterator *iterator, struct promises *promises)
+static void keep_promise(struct device *device, struct device_iterator *iterator, struct promises *promises)
 {
 	struct cursor key = cursor_of(device_iterator_key(iterator));
 	(void)cursor_u8(&key);

@@ -32,8 +32,7 @@ int device_file_remove(struct device *device, uint64_t number, const unsigned ch
 
 /* Links a file under another name, a path relative to the device. 0, -ENOENT, -EEXIST or another
  * negative error. */
-int device_file_link(
-        struct device *device, uint64_t number, const unsigned char hash[16], const char *path);
+int device_file_link(struct device *device, uint64_t number, const unsigned char hash[16], const char *path);
 
 /*
  * Promises with this change that the file will be removed: a to-do entry 'G' entry(8) -> number(8)
@@ -50,8 +49,8 @@ int device_files_remove_promised(struct device *device);
  * over. `visit` may settle or remove the file. Returns 0, or the first non-zero value of `visit`,
  * or a negative error.
  */
-int device_files_walk_incoming(struct device *device,
-        int (*visit)(struct device *device, uint64_t number, void *argument), void *argument);
+int device_files_walk_incoming(
+	struct device *device, int (*visit)(struct device *device, uint64_t number, void *argument), void *argument);
 
 /* Descriptors of the device's top directory and of incoming/, for the ...at() calls. The device's
  * own. */

@@ -22,20 +22,18 @@ static char *copy_bounds(struct slice lower, struct slice upper)
 }
 
 struct device_iterator *device_iterator_new(
-        struct device *device, enum device_family family, struct slice lower, struct slice upper)
+	struct device *device, enum device_family family, struct slice lower, struct slice upper)
 {
 	struct device_iterator *iterator = xcalloc(1, sizeof(*iterator));
 	iterator->bounds = copy_bounds(lower, upper);
 	iterator->options = rocksdb_readoptions_create();
 	if (lower.length)
-		rocksdb_readoptions_set_iterate_lower_bound(
-		        iterator->options, iterator->bounds, lower.length);
+		rocksdb_readoptions_set_iterate_lower_bound(iterator->options, iterator->bounds, lower.length);
 	if (upper.length)
 		rocksdb_readoptions_set_iterate_upper_bound(
-		        iterator->options, iterator->bounds + lower.length, upper.length);
+			iterator->options, iterator->bounds + lower.length, upper.length);
 	struct device_database *database = &device->database;
-	iterator->iterator = rocksdb_create_iterator_cf(
-	        database->db, iterator->options, database->families[family]);
+	iterator->iterator = rocksdb_create_iterator_cf(database->db, iterator->options, database->families[family]);
 	return iterator;
 }
 

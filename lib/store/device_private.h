@@ -26,17 +26,16 @@ enum {
 struct device_database {
 	rocksdb_t *db;
 	rocksdb_column_family_handle_t *families[DATABASE_FAMILY_COUNT];
-	rocksdb_options_t
-	        *options[DATABASE_FAMILY_COUNT]; /* the last one also holds the database's */
-	rocksdb_cache_t *cache;                  /* blocks and blobs of all families */
+	rocksdb_options_t *options[DATABASE_FAMILY_COUNT]; /* the last one also holds the database's */
+	rocksdb_cache_t *cache;                            /* blocks and blobs of all families */
 	rocksdb_readoptions_t *read;
 	rocksdb_readoptions_t *read_cached; /* block cache and memtables alone */
 	rocksdb_writeoptions_t *write_synced;
 };
 
 /* 0, or -EIO, -EROFS, -EBUSY, -ENOSPC, -EINVAL with *ret_error set. */
-int database_open(struct device_database *database, const char *path, bool create,
-        uint64_t cache_bytes, char **ret_error);
+int database_open(
+	struct device_database *database, const char *path, bool create, uint64_t cache_bytes, char **ret_error);
 /* Accepts what a failed database_open left, and zeros. */
 void database_close(struct device_database *database);
 /* Takes RocksDB's message (freed here, NULL is accepted): 0; -EAGAIN when only the disk knows; else
@@ -66,7 +65,7 @@ struct device_remover {
 	bool pending;              /* a commit promised removals since the last walk */
 	_Atomic bool stop;         /* ends a walk after the entries at hand */
 	pthread_mutex_t walk_lock; /* held during a walk; guards next_entry */
-	uint64_t next_entry; /* promises below it were kept, or failed in this life of the device */
+	uint64_t next_entry;       /* promises below it were kept, or failed in this life of the device */
 };
 
 struct device {

@@ -111,8 +111,7 @@ void device_set_retry(struct device_set *set)
 		struct device_entry *entry = set->entries[i];
 		if (device_entry_usable(entry) || atomic_exchange(&entry->retrying, true))
 			continue;
-		entry->job = (struct pool_job){
-		        .run = entry_reopen, .argument = entry, .done = entry_reopened};
+		entry->job = (struct pool_job){.run = entry_reopen, .argument = entry, .done = entry_reopened};
 		pool_submit(entry->pool, &entry->job);
 	}
 }
@@ -170,8 +169,7 @@ int device_set_open(const struct device_set_options *options, struct device_set 
 	set->options.reserve_percent = options->reserve_percent;
 	set->options.cache_bytes = options->cache_bytes;
 	set->threads = options->threads ? options->threads : DEVICE_SET_THREADS_DEFAULT;
-	set->requests_max =
-	        options->requests_max ? options->requests_max : DEVICE_SET_REQUESTS_MAX_DEFAULT;
+	set->requests_max = options->requests_max ? options->requests_max : DEVICE_SET_REQUESTS_MAX_DEFAULT;
 	set->opened = options->opened;
 	set->opened_argument = options->opened_argument;
 	int error = 0;
@@ -220,8 +218,8 @@ struct device_entry *device_set_find(struct device_set *set, const char *name)
 {
 	if (!set->count)
 		return NULL;
-	struct device_entry **found = bsearch(
-	        name, set->entries, set->count, sizeof(struct device_entry *), compare_name);
+	struct device_entry **found =
+		bsearch(name, set->entries, set->count, sizeof(struct device_entry *), compare_name);
 	return found ? *found : NULL;
 }
 

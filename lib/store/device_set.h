@@ -1,12 +1,12 @@
 /*
  * The devices of this process by name, shared by its account, container and object servers: one
- *entry per folder of the devices' root, each with its struct device and its pool of threads.
- *Entries are made at start and never go away; the device of an entry may: one that could not be
- *opened, or that failed, is unusable (507) and is tried again by device_set_retry().
+ * entry per folder of the devices' root, each with its struct device and its pool of threads.
+ * Entries are made at start and never go away; the device of an entry may: one that could not be
+ * opened, or that failed, is unusable (507) and is tried again by device_set_retry().
  *
  * Users hold a device from device_entry_enter() to device_entry_leave(), which also bounds how many
- *requests wait on one disk: a sick disk stops itself alone. Everything but open and close is safe
- *from any thread and never blocks.
+ * requests wait on one disk: a sick disk stops itself alone. Everything but open and close is safe
+ * from any thread and never blocks.
  *
  *	struct device_entry *entry = device_set_find(set, name);
  *	int result = device_entry_enter(entry);
@@ -34,11 +34,10 @@ enum {
 };
 
 struct device_set_options {
-	const char *root; /* Swift's "devices": the folder that holds one folder per device */
-	const char *const
-	        *names; /* NULL-terminated; NULL: every folder in root, hidden ones left out */
-	bool create;    /* make folder, marker and database where there are none of ours */
-	uint64_t reserve_bytes; /* as in struct device_options */
+	const char *root;         /* Swift's "devices": the folder that holds one folder per device */
+	const char *const *names; /* NULL-terminated; NULL: every folder in root, hidden ones left out */
+	bool create;              /* make folder, marker and database where there are none of ours */
+	uint64_t reserve_bytes;   /* as in struct device_options */
 	double reserve_percent;
 	uint64_t cache_bytes; /* of each device */
 	size_t threads;       /* of each device; 0: the default */

@@ -24,8 +24,7 @@ struct source {
 	bool cached; /* device: only what is in memory */
 };
 
-static int source_get(
-        const struct source *source, enum device_family family, struct slice key, struct buf *value)
+static int source_get(const struct source *source, enum device_family family, struct slice key, struct buf *value)
 {
 	if (source->txn)
 		return txn_get(source->txn, family, key, value);
@@ -34,9 +33,8 @@ static int source_get(
 	return device_get(source->device, family, key, value);
 }
 
-static int read_area(const struct source *source, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], enum listing_area area, struct arena *arena,
-        struct slice *ret_value)
+static int read_area(const struct source *source, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	enum listing_area area, struct arena *arena, struct slice *ret_value)
 {
 	struct buf key = BUF_INIT;
 	struct buf value = BUF_INIT;
@@ -49,9 +47,8 @@ static int read_area(const struct source *source, enum listing_kind kind,
 	return error;
 }
 
-static int read_info(const struct source *source, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], struct arena *arena,
-        struct listing_info *ret_info)
+static int read_info(const struct source *source, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	struct arena *arena, struct listing_info *ret_info)
 {
 	struct slice info_value;
 	struct slice numbers_value;
@@ -69,25 +66,22 @@ static int read_info(const struct source *source, enum listing_kind kind,
 	return error;
 }
 
-int listing_read(struct device *device, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], struct arena *arena,
-        struct listing_info *ret_info)
+int listing_read(struct device *device, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	struct arena *arena, struct listing_info *ret_info)
 {
 	struct source source = {.device = device};
 	return read_info(&source, kind, hash, arena, ret_info);
 }
 
-int listing_read_cached(struct device *device, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], struct arena *arena,
-        struct listing_info *ret_info)
+int listing_read_cached(struct device *device, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	struct arena *arena, struct listing_info *ret_info)
 {
 	struct source source = {.device = device, .cached = true};
 	return read_info(&source, kind, hash, arena, ret_info);
 }
 
-int listing_read_txn(struct device_txn *txn, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], struct arena *arena,
-        struct listing_info *ret_info)
+int listing_read_txn(struct device_txn *txn, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	struct arena *arena, struct listing_info *ret_info)
 {
 	struct source source = {.txn = txn};
 	return read_info(&source, kind, hash, arena, ret_info);
@@ -133,8 +127,7 @@ bool listing_is_deleted(const struct listing_info *info)
 	bool newer_delete = timestamp_compare(info->delete_timestamp, info->put_timestamp) > 0;
 	if (info->kind == LISTING_CONTAINER)
 		return newer_delete && listing_count_of(info, info->policy).objects == 0;
-	return info->account_status_deleted ||
-	       (newer_delete && listing_total(info).containers == 0);
+	return info->account_status_deleted || (newer_delete && listing_total(info).containers == 0);
 }
 
 /* DELETE looks at every policy: misplaced rows count, too. */
@@ -157,33 +150,30 @@ static void make_id(const char *device_name_text, char ret_id[64])
 		abort();
 	r[6] = (r[6] & 0x0f) | 0x40;
 	r[8] = (r[8] & 0x3f) | 0x80;
-	(void)snprintf(ret_id, 64,
-	        "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x-%s", r[0],
-	        r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
-	        r[14], r[15], device_name_text);
+	(void)snprintf(ret_id, 64, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x-%s", r[0],
+		r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15],
+		device_name_text);
 }
 
-void listing_create(struct device_txn *txn, enum listing_kind kind, struct slice account,
-        struct slice container, struct timestamp timestamp, uint16_t policy,
-        struct listing_info *ret_info)
+void listing_create(struct device_txn *txn, enum listing_kind kind, struct slice account, struct slice container,
+	struct timestamp timestamp, uint16_t policy, struct listing_info *ret_info)
 {
 	*ret_info = (struct listing_info){
-	        .kind = kind,
-	        .account = account,
-	        .container = container,
-	        .created_at = timestamp_now(),
-	        .put_timestamp = timestamp,
-	        .status_changed_at = timestamp,
-	        .policy = policy,
+		.kind = kind,
+		.account = account,
+		.container = container,
+		.created_at = timestamp_now(),
+		.put_timestamp = timestamp,
+		.status_changed_at = timestamp,
+		.policy = policy,
 	};
 	make_id(device_name(txn_device(txn)), ret_info->id);
 	if (kind == LISTING_CONTAINER)
 		(void)listing_count_for(ret_info, policy);
 }
 
-static void write_area(struct device_txn *txn, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], enum listing_area area,
-        const struct buf *value)
+static void write_area(struct device_txn *txn, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	enum listing_area area, const struct buf *value)
 {
 	struct buf key = BUF_INIT;
 	listing_key(&key, hash, area);
@@ -191,8 +181,8 @@ static void write_area(struct device_txn *txn, enum listing_kind kind,
 	buf_release(&key);
 }
 
-void listing_write_info(struct device_txn *txn, const unsigned char hash[LISTING_HASH_BYTES],
-        const struct listing_info *info)
+void listing_write_info(
+	struct device_txn *txn, const unsigned char hash[LISTING_HASH_BYTES], const struct listing_info *info)
 {
 	struct buf value = BUF_INIT;
 	listing_encode_info(&value, info);
@@ -200,8 +190,8 @@ void listing_write_info(struct device_txn *txn, const unsigned char hash[LISTING
 	buf_release(&value);
 }
 
-void listing_write_numbers(struct device_txn *txn, const unsigned char hash[LISTING_HASH_BYTES],
-        const struct listing_info *info)
+void listing_write_numbers(
+	struct device_txn *txn, const unsigned char hash[LISTING_HASH_BYTES], const struct listing_info *info)
 {
 	struct buf value = BUF_INIT;
 	listing_encode_numbers(&value, info);
@@ -211,8 +201,7 @@ void listing_write_numbers(struct device_txn *txn, const unsigned char hash[LIST
 
 /* ---- metadata ---- */
 
-static struct listing_meta *find_meta(
-        struct listing_meta *metas, size_t meta_count, struct slice name)
+static struct listing_meta *find_meta(struct listing_meta *metas, size_t meta_count, struct slice name)
 {
 	for (size_t i = 0; i < meta_count; i++) {
 		if (slice_equal(metas[i].name, name))
@@ -225,8 +214,8 @@ static struct listing_meta *find_meta(
  * Swift's update_metadata: the newer time wins per name, equal times keep what is there. Says
  * whether anything changed.
  */
-static bool merge_metas(struct arena *arena, struct listing_info *info,
-        const struct listing_meta *updates, size_t update_count)
+static bool merge_metas(
+	struct arena *arena, struct listing_info *info, const struct listing_meta *updates, size_t update_count)
 {
 	size_t room = info->meta_count + update_count;
 	struct listing_meta *metas = arena_alloc(arena, (room + 1) * sizeof(*metas));
@@ -252,14 +241,14 @@ static bool merge_metas(struct arena *arena, struct listing_info *info,
  * while they have a value. */
 static bool metas_fit(const struct listing_info *info, const struct listing_change *change)
 {
-	struct slice prefix = info->kind == LISTING_ACCOUNT ? SLICE_LITERAL("x-account-meta-")
-	                                                    : SLICE_LITERAL("x-container-meta-");
+	struct slice prefix =
+		info->kind == LISTING_ACCOUNT ? SLICE_LITERAL("x-account-meta-") : SLICE_LITERAL("x-container-meta-");
 	size_t meta_count = 0;
 	size_t meta_bytes = 0;
 	for (size_t i = 0; i < info->meta_count; i++) {
 		const struct listing_meta *meta = &info->metas[i];
 		if (meta->value.length == 0 || meta->name.length < prefix.length ||
-		        strncasecmp(meta->name.data, prefix.data, prefix.length) != 0)
+			strncasecmp(meta->name.data, prefix.data, prefix.length) != 0)
 			continue;
 		meta_count++;
 		meta_bytes += meta->name.length - prefix.length + meta->value.length;
@@ -268,8 +257,7 @@ static bool metas_fit(const struct listing_info *info, const struct listing_chan
 	       (change->meta_bytes_max == 0 || meta_bytes <= change->meta_bytes_max);
 }
 
-static int apply_metas(
-        struct arena *arena, struct listing_info *info, struct listing_change *change)
+static int apply_metas(struct arena *arena, struct listing_info *info, struct listing_change *change)
 {
 	if (!merge_metas(arena, info, change->metas, change->meta_count))
 		return 0;
@@ -281,12 +269,12 @@ static int apply_metas(
 static bool meta_survives_delete(const struct listing_meta *meta)
 {
 	static const struct slice kept[] = {
-	        SLICE_LITERAL("x-container-sysmeta-shard-quoted-root"),
-	        SLICE_LITERAL("x-container-sysmeta-shard-root"),
+		SLICE_LITERAL("x-container-sysmeta-shard-quoted-root"),
+		SLICE_LITERAL("x-container-sysmeta-shard-root"),
 	};
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		if (meta->name.length == kept[i].length &&
-		        strncasecmp(meta->name.data, kept[i].data, kept[i].length) == 0)
+			strncasecmp(meta->name.data, kept[i].data, kept[i].length) == 0)
 			return true;
 	}
 	return false;
@@ -313,8 +301,7 @@ static void raise_timestamp(struct timestamp *timestamp, struct timestamp other)
 
 /* Container server, _update_or_create. What it changed before finding a conflict stays changed, as
  * in Swift. */
-static enum listing_outcome put_container(
-        struct listing_info *info, const struct listing_change *change)
+static enum listing_outcome put_container(struct listing_info *info, const struct listing_change *change)
 {
 	bool requested = change->policy_requested >= 0;
 	uint16_t policy = requested ? (uint16_t)change->policy_requested : change->policy_default;
@@ -335,44 +322,37 @@ static enum listing_outcome put_container(
 	return LISTING_CREATED;
 }
 
-static enum listing_outcome put_account(
-        struct listing_info *info, const struct listing_change *change)
+static enum listing_outcome put_account(struct listing_info *info, const struct listing_change *change)
 {
 	/* is_status_deleted: an account whose deletion is newer than its PUT waits for the reaper,
 	 * full or empty. */
-	if (info->account_status_deleted ||
-	        timestamp_compare(info->delete_timestamp, info->put_timestamp) > 0)
+	if (info->account_status_deleted || timestamp_compare(info->delete_timestamp, info->put_timestamp) > 0)
 		return LISTING_RECENTLY_DELETED;
 	raise_timestamp(&info->put_timestamp, change->timestamp);
 	return LISTING_UPDATED;
 }
 
 /* A database that did not exist. */
-static int put_new(struct device_txn *txn, struct listing_change *change, struct arena *arena,
-        struct listing_info *info)
+static int put_new(
+	struct device_txn *txn, struct listing_change *change, struct arena *arena, struct listing_info *info)
 {
 	uint16_t policy = 0;
 	if (change->kind == LISTING_CONTAINER)
-		policy = change->policy_requested >= 0 ? (uint16_t)change->policy_requested
-		                                       : change->policy_default;
-	listing_create(txn, change->kind, change->account, change->container, change->timestamp,
-	        policy, info);
+		policy = change->policy_requested >= 0 ? (uint16_t)change->policy_requested : change->policy_default;
+	listing_create(txn, change->kind, change->account, change->container, change->timestamp, policy, info);
 	change->outcome = LISTING_CREATED;
 	return apply_metas(arena, info, change);
 }
 
-static int put_existing(
-        struct listing_change *change, struct arena *arena, struct listing_info *info)
+static int put_existing(struct listing_change *change, struct arena *arena, struct listing_info *info)
 {
-	change->outcome = change->kind == LISTING_CONTAINER ? put_container(info, change)
-	                                                    : put_account(info, change);
+	change->outcome = change->kind == LISTING_CONTAINER ? put_container(info, change) : put_account(info, change);
 	if (change->outcome == LISTING_CONFLICT || change->outcome == LISTING_RECENTLY_DELETED)
 		return 0;
 	return apply_metas(arena, info, change);
 }
 
-static int post_existing(
-        struct listing_change *change, struct arena *arena, struct listing_info *info)
+static int post_existing(struct listing_change *change, struct arena *arena, struct listing_info *info)
 {
 	change->is_deleted = listing_is_deleted(info);
 	if (change->is_deleted) {
@@ -398,8 +378,7 @@ static void mark_deleted(struct listing_info *info, struct timestamp timestamp)
 		info->account_status_deleted = true;
 }
 
-static int delete_existing(
-        struct listing_change *change, struct arena *arena, struct listing_info *info)
+static int delete_existing(struct listing_change *change, struct arena *arena, struct listing_info *info)
 {
 	(void)arena;
 	bool deleted_before = listing_is_deleted(info);
@@ -424,11 +403,10 @@ static int delete_existing(
 
 /* ---- read, change, write what differs ---- */
 
-typedef int change_existing_fn(
-        struct listing_change *change, struct arena *arena, struct listing_info *info);
+typedef int change_existing_fn(struct listing_change *change, struct arena *arena, struct listing_info *info);
 
 static void write_if_different(struct device_txn *txn, const unsigned char hash[LISTING_HASH_BYTES],
-        const struct listing_info *before, const struct listing_info *after)
+	const struct listing_info *before, const struct listing_info *after)
 {
 	struct buf old_value = BUF_INIT;
 	struct buf new_value = BUF_INIT;
@@ -446,8 +424,8 @@ static void write_if_different(struct device_txn *txn, const unsigned char hash[
 	buf_release(&new_value);
 }
 
-static int change_existing(struct device_txn *txn, struct listing_change *change,
-        change_existing_fn *apply, struct arena *arena, const struct listing_info *before)
+static int change_existing(struct device_txn *txn, struct listing_change *change, change_existing_fn *apply,
+	struct arena *arena, const struct listing_info *before)
 {
 	struct listing_info after = *before;
 	/* Items are changed in place: the copy keeps `before` as it was read. */
@@ -492,8 +470,7 @@ int listing_put(struct device_txn *txn, void *argument)
 	return error;
 }
 
-static int change_or_miss(
-        struct device_txn *txn, struct listing_change *change, change_existing_fn *apply)
+static int change_or_miss(struct device_txn *txn, struct listing_change *change, change_existing_fn *apply)
 {
 	struct arena *arena = arena_new();
 	struct listing_info info;

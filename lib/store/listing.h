@@ -85,10 +85,10 @@ bool listing_is_deleted(const struct listing_info *info);
 
 /* Reads a database's info. 0; -ENOENT when there is no such database; -EIO. Texts live in the
  * arena. The _cached form answers -EAGAIN instead of touching the disk. */
-int listing_read(struct device *device, enum listing_kind kind, const unsigned char hash[16],
-        struct arena *arena, struct listing_info *ret_info);
+int listing_read(struct device *device, enum listing_kind kind, const unsigned char hash[16], struct arena *arena,
+	struct listing_info *ret_info);
 int listing_read_cached(struct device *device, enum listing_kind kind, const unsigned char hash[16],
-        struct arena *arena, struct listing_info *ret_info);
+	struct arena *arena, struct listing_info *ret_info);
 
 /* ---- changes of a database (arguments of device_commit) ---- */
 
@@ -157,9 +157,8 @@ struct listing_container_row {
 	uint16_t policy;
 	bool override_deleted; /* X-Account-Override-Deleted */
 	bool create_missing;
-	struct timestamp timestamp; /* X-Timestamp: put time of a created account; zero: now */
-	enum listing_outcome
-	        outcome; /* MISSING: also deleted; CREATED (the account was), UPDATED */
+	struct timestamp timestamp;   /* X-Timestamp: put time of a created account; zero: now */
+	enum listing_outcome outcome; /* MISSING: also deleted; CREATED (the account was), UPDATED */
 };
 int listing_put_container_row(struct device_txn *txn, void *row);
 
@@ -204,7 +203,6 @@ struct listing_entry {
  * delimiter hides.
  */
 typedef int listing_emit_fn(const struct listing_entry *entry, void *argument);
-int listing_walk(struct device *device, const struct listing_query *query, listing_emit_fn *emit,
-        void *argument);
+int listing_walk(struct device *device, const struct listing_query *query, listing_emit_fn *emit, void *argument);
 
 #endif

@@ -63,11 +63,7 @@ static uint32_t take_code_point(struct slice *text)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	const unsigned char *bytes = (const unsigned char *)text->data;
-	size_t length = bytes[0] < 0xc0   ? 0
-	                : bytes[0] < 0xe0 ? 2
-	                : bytes[0] < 0xf0 ? 3
-	                : bytes[0] < 0xf8 ? 4
-	                                  : 0;
+	size_t length = bytes[0] < 0xc0 ? 0 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : bytes[0] < 0xf8 ? 4 : 0;
 	uint32_t point = length ? bytes[0] & (0xffu >> (length + 1)) : 0;
 	size_t taken = 1;
 	if (length > text->length)
@@ -75,7 +71,7 @@ static uint32_t take_code_point(struct slice *text)
 	for (; taken < length && (bytes[taken] & 0xc0) == 0x80; taken++)
 		point = point << 6 | (bytes[taken] & 0x3f);
 	bool valid = length && taken == length && point >= smallest[length] && point <= 0x10ffff &&
-	             (point < 0xd800 || point > 0xdfff);
+		     (point < 0xd800 || point > 0xdfff);
 	if (!valid) {
 		taken = 1;
 		point = 0xfffd;
@@ -92,13 +88,8 @@ static bool json_is_plain(unsigned char byte)
 
 static char *put_json_special(char *at, struct slice *text)
 {
-	static const char escapes[128] = {['"'] = '"',
-	        ['\\'] = '\\',
-	        ['\b'] = 'b',
-	        ['\f'] = 'f',
-	        ['\n'] = 'n',
-	        ['\r'] = 'r',
-	        ['\t'] = 't'};
+	static const char escapes[128] = {
+		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
 	unsigned char byte = (unsigned char)text->data[0];
 	if (byte < 128 && escapes[byte]) {
 		*at++ = '\\';
@@ -242,7 +233,7 @@ static char *put_xml_object(char *at, struct slice name, const struct container_
 }
 
 static char *put_json_container(
-        char *at, struct slice name, const struct listing_container_row *row, struct slice policy)
+	char *at, struct slice name, const struct listing_container_row *row, struct slice policy)
 {
 	at = PUT_LITERAL(at, "{\"name\": ");
 	at = put_json(at, name);
@@ -262,7 +253,7 @@ static char *put_json_container(
 }
 
 static char *put_xml_container(
-        char *at, struct slice name, const struct listing_container_row *row, struct slice policy)
+	char *at, struct slice name, const struct listing_container_row *row, struct slice policy)
 {
 	at = PUT_LITERAL(at, "<container>");
 	at = PUT_XML_ELEMENT(at, "name", name);
@@ -289,16 +280,15 @@ static char *put_xml_subdir(char *at, enum listing_kind kind, struct slice name)
 	return PUT_LITERAL(at, "</subdir>");
 }
 
-static struct slice policy_of(
-        const struct listing_writer *writer, const struct listing_entry *entry)
+static struct slice policy_of(const struct listing_writer *writer, const struct listing_entry *entry)
 {
 	if (writer->kind != LISTING_ACCOUNT || entry->subdir || !writer->policy_name)
 		return SLICE_NONE;
 	return slice_from(writer->policy_name(entry->container.policy, writer->policy_argument));
 }
 
-static char *put_json_entry(char *at, const struct listing_writer *writer,
-        const struct listing_entry *entry, struct slice policy)
+static char *put_json_entry(
+	char *at, const struct listing_writer *writer, const struct listing_entry *entry, struct slice policy)
 {
 	if (writer->has_entries)
 		at = PUT_LITERAL(at, ", ");
@@ -313,8 +303,8 @@ static char *put_json_entry(char *at, const struct listing_writer *writer,
 	return put_json_object(at, entry->name, &entry->object);
 }
 
-static char *put_xml_entry(char *at, const struct listing_writer *writer,
-        const struct listing_entry *entry, struct slice policy)
+static char *put_xml_entry(
+	char *at, const struct listing_writer *writer, const struct listing_entry *entry, struct slice policy)
 {
 	if (!writer->has_entries && writer->kind == LISTING_CONTAINER)
 		*at++ = '>';
@@ -331,7 +321,7 @@ void listing_writer_entry(struct listing_writer *writer, const struct listing_en
 	size_t text_bytes = 2 * entry->name.length + policy.length;
 	if (writer->kind == LISTING_CONTAINER && !entry->subdir)
 		text_bytes += entry->object.etag.length + entry->object.content_type.length +
-		              entry->object.swift_bytes.length;
+			      entry->object.swift_bytes.length;
 	char *start = buf_reserve(writer->out, ENTRY_FIXED_BYTES + BYTES_PER_BYTE_MAX * text_bytes);
 	char *at;
 	if (writer->format == LISTING_FORMAT_PLAIN) {
@@ -352,11 +342,9 @@ void listing_writer_entry(struct listing_writer *writer, const struct listing_en
 static void begin_xml(struct listing_writer *writer, struct slice name)
 {
 	bool is_account = writer->kind == LISTING_ACCOUNT;
-	char *start =
-	        buf_reserve(writer->out, ENTRY_FIXED_BYTES + BYTES_PER_BYTE_MAX * name.length);
+	char *start = buf_reserve(writer->out, ENTRY_FIXED_BYTES + BYTES_PER_BYTE_MAX * name.length);
 	char *at = PUT_LITERAL(start, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-	at = is_account ? PUT_LITERAL(at, "<account name=\"")
-	                : PUT_LITERAL(at, "<container name=\"");
+	at = is_account ? PUT_LITERAL(at, "<account name=\"") : PUT_LITERAL(at, "<container name=\"");
 	at = put_xml_attribute(at, name);
 	*at++ = '"';
 	if (is_account)
@@ -365,8 +353,8 @@ static void begin_xml(struct listing_writer *writer, struct slice name)
 	writer->out->length += (size_t)(at - start);
 }
 
-void listing_writer_begin(struct listing_writer *writer, enum listing_kind kind,
-        enum listing_format format, struct slice name, struct buf *out)
+void listing_writer_begin(struct listing_writer *writer, enum listing_kind kind, enum listing_format format,
+	struct slice name, struct buf *out)
 {
 	assert(format >= LISTING_FORMAT_PLAIN);
 	*writer = (struct listing_writer){.kind = kind, .format = format, .out = out};

@@ -38,8 +38,8 @@ struct listing_writer {
  * `name` is the account's or the container's; it is written at once. `format` must not be negative.
  * Texts are UTF-8; bytes that are not come out as U+FFFD in JSON and as they are elsewhere.
  */
-void listing_writer_begin(struct listing_writer *writer, enum listing_kind kind,
-        enum listing_format format, struct slice name, struct buf *out);
+void listing_writer_begin(struct listing_writer *writer, enum listing_kind kind, enum listing_format format,
+	struct slice name, struct buf *out);
 void listing_writer_entry(struct listing_writer *writer, const struct listing_entry *entry);
 void listing_writer_end(struct listing_writer *writer);
 

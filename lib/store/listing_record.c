@@ -43,23 +43,21 @@ enum device_family listing_family(enum listing_kind kind)
 	return kind == LISTING_ACCOUNT ? DEVICE_ACCOUNTS : DEVICE_CONTAINERS;
 }
 
-void listing_key(
-        struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], enum listing_area area)
+void listing_key(struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], enum listing_area area)
 {
 	buf_append(key, hash, LISTING_HASH_BYTES);
 	buf_append_byte(key, (char)area);
 }
 
-void listing_key_row(struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], bool deleted,
-        uint16_t policy, struct slice name)
+void listing_key_row(
+	struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], bool deleted, uint16_t policy, struct slice name)
 {
 	listing_key(key, hash, deleted ? LISTING_AREA_DELETED_ROWS : LISTING_AREA_ROWS);
 	buf_append_u16(key, policy);
 	buf_append_slice(key, name);
 }
 
-void listing_key_sequence(
-        struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], uint64_t sequence)
+void listing_key_sequence(struct buf *key, const unsigned char hash[LISTING_HASH_BYTES], uint64_t sequence)
 {
 	listing_key(key, hash, LISTING_AREA_SEQUENCE);
 	buf_append_u64(key, sequence);
@@ -181,8 +179,7 @@ void listing_encode_object(struct buf *value, uint64_t sequence, const struct co
 		buf_append_counted(value, row->swift_bytes);
 }
 
-int listing_decode_object(
-        struct slice value, bool deleted, struct listing_object_record *ret_record)
+int listing_decode_object(struct slice value, bool deleted, struct listing_object_record *ret_record)
 {
 	struct cursor cursor = cursor_of(value);
 	if (cursor_u8(&cursor) != RECORD_VERSION)
@@ -210,8 +207,7 @@ int listing_decode_object(
 	return cursor.failed || cursor.at != cursor.end ? -EIO : 0;
 }
 
-void listing_encode_container(
-        struct buf *value, uint64_t sequence, const struct listing_container_row *row)
+void listing_encode_container(struct buf *value, uint64_t sequence, const struct listing_container_row *row)
 {
 	unsigned flags = 0;
 	if (row->put_timestamp.offset)
@@ -228,8 +224,7 @@ void listing_encode_container(
 	buf_append_u64(value, (uint64_t)row->bytes_used);
 }
 
-int listing_decode_container(
-        struct slice value, bool deleted, struct listing_container_record *ret_record)
+int listing_decode_container(struct slice value, bool deleted, struct listing_container_record *ret_record)
 {
 	struct cursor cursor = cursor_of(value);
 	if (cursor_u8(&cursor) != RECORD_VERSION)
@@ -324,8 +319,7 @@ static int decode_metas(struct cursor *cursor, struct arena *arena, struct listi
 	return cursor->failed || cursor->at != cursor->end ? -EIO : 0;
 }
 
-int listing_decode_info(
-        struct slice value, enum listing_kind kind, struct arena *arena, struct listing_info *info)
+int listing_decode_info(struct slice value, enum listing_kind kind, struct arena *arena, struct listing_info *info)
 {
 	struct cursor cursor = cursor_of(value);
 	if (cursor_u8(&cursor) != RECORD_VERSION)

@@ -42,14 +42,12 @@ static int row_change_read(struct row_change *change)
 	return error == -ENOENT ? 0 : error;
 }
 
-static void row_change_write(
-        struct row_change *change, bool deleted, uint64_t sequence, const struct buf *value)
+static void row_change_write(struct row_change *change, bool deleted, uint64_t sequence, const struct buf *value)
 {
 	struct buf key = BUF_INIT;
 	struct buf entry = BUF_INIT;
 	if (change->exists && change->was_deleted != deleted) {
-		listing_key_row(
-		        &key, change->hash, change->was_deleted, change->key_policy, change->name);
+		listing_key_row(&key, change->hash, change->was_deleted, change->key_policy, change->name);
 		txn_delete(change->txn, change->family, buf_slice(&key));
 		buf_clear(&key);
 	}
@@ -69,8 +67,8 @@ static void row_change_write(
 	buf_release(&entry);
 }
 
-static int read_numbers(struct device_txn *txn, enum listing_kind kind,
-        const unsigned char hash[LISTING_HASH_BYTES], struct listing_info *info)
+static int read_numbers(struct device_txn *txn, enum listing_kind kind, const unsigned char hash[LISTING_HASH_BYTES],
+	struct listing_info *info)
 {
 	struct buf key = BUF_INIT;
 	struct buf value = BUF_INIT;
@@ -86,8 +84,7 @@ static int read_numbers(struct device_txn *txn, enum listing_kind kind,
 
 /* ---- Swift's chexor: hash ^= MD5(name + "-" + times) ---- */
 
-static void chexor(
-        struct listing_info *info, struct slice name, const char *times, size_t times_length)
+static void chexor(struct listing_info *info, struct slice name, const char *times, size_t times_length)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	struct buf text = BUF_INIT;
@@ -102,12 +99,10 @@ static void chexor(
 }
 
 /* created_at of an object row. */
-static void chexor_object(
-        struct listing_info *info, struct slice name, const struct container_row *row)
+static void chexor_object(struct listing_info *info, struct slice name, const struct container_row *row)
 {
 	char times[TIMESTAMP_ENCODED_BYTES];
-	size_t length =
-	        timestamp_encode(&row->data, &row->content_type_time, &row->meta, false, times);
+	size_t length = timestamp_encode(&row->data, &row->content_type_time, &row->meta, false, times);
 	chexor(info, name, times, length);
 }
 
@@ -115,8 +110,7 @@ static void chexor_object(
  * put-delete-objects-bytes. Swift's databases keep the times as texts; a container that was never
  * deleted has the column's default "0" there, not the text of a zero time.
  */
-static void chexor_container(
-        struct listing_info *info, struct slice name, const struct listing_container_row *row)
+static void chexor_container(struct listing_info *info, struct slice name, const struct listing_container_row *row)
 {
 	char put_text[TIMESTAMP_TEXT_BYTES];
 	char delete_text[TIMESTAMP_TEXT_BYTES] = "0";
@@ -125,7 +119,7 @@ static void chexor_container(
 	if (!timestamp_is_zero(row->delete_timestamp))
 		timestamp_internal(row->delete_timestamp, delete_text);
 	int length = snprintf(times, sizeof(times), "%s-%s-%lld-%lld", put_text, delete_text,
-	        (long long)row->object_count, (long long)row->bytes_used);
+		(long long)row->object_count, (long long)row->bytes_used);
 	chexor(info, name, times, (size_t)length);
 }
 
@@ -133,25 +127,22 @@ static void chexor_container(
 
 /* Adds (sign 1) or takes away (-1) a row. A tombstone counts with its size, which is 0 unless a
  * peer sent another: so do Swift's triggers. */
-static void count_object(
-        struct listing_policy_count *count, const struct container_row *row, int sign)
+static void count_object(struct listing_policy_count *count, const struct container_row *row, int sign)
 {
 	count->objects += row->deleted ? 0 : sign;
 	count->bytes += sign * row->size;
 }
 
 static void auto_create_container(
-        struct device_txn *txn, struct listing_object_row *item, struct listing_info *ret_numbers)
+	struct device_txn *txn, struct listing_object_row *item, struct listing_info *ret_numbers)
 {
 	/* The offset belongs to the object's request, not to the container (_maybe_autocreate). */
 	struct timestamp timestamp = {.raw = item->row.data.raw};
-	listing_create(txn, LISTING_CONTAINER, item->account, item->container, timestamp,
-	        item->policy, ret_numbers);
+	listing_create(txn, LISTING_CONTAINER, item->account, item->container, timestamp, item->policy, ret_numbers);
 	listing_write_info(txn, item->hash, ret_numbers);
 }
 
-static int merge_object(
-        struct row_change *change, struct listing_object_row *item, struct listing_info *numbers)
+static int merge_object(struct row_change *change, struct listing_object_row *item, struct listing_info *numbers)
 {
 	struct listing_object_record existing;
 	struct container_row row = item->row;
@@ -159,8 +150,7 @@ static int merge_object(
 	if (!count)
 		return -E2BIG;
 	if (change->exists) {
-		int error = listing_decode_object(
-		        buf_slice(&change->old_value), change->was_deleted, &existing);
+		int error = listing_decode_object(buf_slice(&change->old_value), change->was_deleted, &existing);
 		if (error)
 			return error;
 		change->old_sequence = existing.sequence;
@@ -188,12 +178,12 @@ int listing_put_object_row(struct device_txn *txn, void *argument)
 	struct listing_object_row *item = argument;
 	struct listing_info numbers;
 	struct row_change change = {
-	        .txn = txn,
-	        .family = DEVICE_CONTAINERS,
-	        .hash = item->hash,
-	        .key_policy = item->policy,
-	        .name = item->name,
-	        .old_value = BUF_INIT,
+		.txn = txn,
+		.family = DEVICE_CONTAINERS,
+		.hash = item->hash,
+		.key_policy = item->policy,
+		.name = item->name,
+		.old_value = BUF_INIT,
 	};
 	item->outcome = LISTING_MISSING;
 	int error = read_numbers(txn, LISTING_CONTAINER, item->hash, &numbers);
@@ -216,33 +206,29 @@ int listing_put_object_row(struct device_txn *txn, void *argument)
 
 /* ---- container rows ---- */
 
-static void count_container(struct listing_policy_count *count,
-        const struct listing_container_row *row, bool deleted, int sign)
+static void count_container(
+	struct listing_policy_count *count, const struct listing_container_row *row, bool deleted, int sign)
 {
 	count->containers += deleted ? 0 : sign;
 	count->objects += sign * row->object_count;
 	count->bytes += sign * row->bytes_used;
 }
 
-static bool same_container(
-        const struct listing_container_row *a, const struct listing_container_row *b)
+static bool same_container(const struct listing_container_row *a, const struct listing_container_row *b)
 {
 	return timestamp_compare(a->put_timestamp, b->put_timestamp) == 0 &&
-	       timestamp_compare(a->delete_timestamp, b->delete_timestamp) == 0 &&
-	       a->object_count == b->object_count && a->bytes_used == b->bytes_used &&
-	       a->policy == b->policy;
+	       timestamp_compare(a->delete_timestamp, b->delete_timestamp) == 0 && a->object_count == b->object_count &&
+	       a->bytes_used == b->bytes_used && a->policy == b->policy;
 }
 
 /* Account backend, merge_items: the newest times, everything else as it came last. A row that comes
  * again as it is changes nothing (Swift would give it a new number). */
-static int merge_container(
-        struct row_change *change, struct listing_container_row *item, struct listing_info *numbers)
+static int merge_container(struct row_change *change, struct listing_container_row *item, struct listing_info *numbers)
 {
 	struct listing_container_record existing;
 	struct listing_container_row row = *item;
 	if (change->exists) {
-		int error = listing_decode_container(
-		        buf_slice(&change->old_value), change->was_deleted, &existing);
+		int error = listing_decode_container(buf_slice(&change->old_value), change->was_deleted, &existing);
 		if (error)
 			return error;
 		change->old_sequence = existing.sequence;
@@ -256,11 +242,9 @@ static int merge_container(
 	struct listing_policy_count *count = listing_count_for(numbers, row.policy);
 	if (!count)
 		return -E2BIG;
-	bool deleted = timestamp_compare(row.delete_timestamp, row.put_timestamp) > 0 &&
-	               row.object_count == 0;
+	bool deleted = timestamp_compare(row.delete_timestamp, row.put_timestamp) > 0 && row.object_count == 0;
 	if (change->exists) {
-		struct listing_policy_count *old_count =
-		        listing_count_for(numbers, existing.row.policy);
+		struct listing_policy_count *old_count = listing_count_for(numbers, existing.row.policy);
 		if (!old_count)
 			return -EIO;
 		count_container(old_count, &existing.row, existing.deleted, -1);
@@ -279,10 +263,9 @@ static int merge_container(
 }
 
 static void auto_create_account(
-        struct device_txn *txn, struct listing_container_row *item, struct listing_info *ret_info)
+	struct device_txn *txn, struct listing_container_row *item, struct listing_info *ret_info)
 {
-	struct timestamp timestamp =
-	        timestamp_is_zero(item->timestamp) ? timestamp_now() : item->timestamp;
+	struct timestamp timestamp = timestamp_is_zero(item->timestamp) ? timestamp_now() : item->timestamp;
 	listing_create(txn, LISTING_ACCOUNT, item->account, SLICE_NONE, timestamp, 0, ret_info);
 }
 
@@ -290,11 +273,11 @@ int listing_put_container_row(struct device_txn *txn, void *argument)
 {
 	struct listing_container_row *item = argument;
 	struct row_change change = {
-	        .txn = txn,
-	        .family = DEVICE_ACCOUNTS,
-	        .hash = item->hash,
-	        .name = item->name,
-	        .old_value = BUF_INIT,
+		.txn = txn,
+		.family = DEVICE_ACCOUNTS,
+		.hash = item->hash,
+		.name = item->name,
+		.old_value = BUF_INIT,
 	};
 	struct arena *arena = arena_new();
 	struct listing_info info;

@@ -104,8 +104,7 @@ static void walk_set_path(struct walk *walk)
 static struct slice current_name(const struct walk *walk)
 {
 	struct slice key = device_iterator_key(walk->iterator);
-	return slice_of(
-	        key.data + LISTING_ROW_KEY_HEAD_BYTES, key.length - LISTING_ROW_KEY_HEAD_BYTES);
+	return slice_of(key.data + LISTING_ROW_KEY_HEAD_BYTES, key.length - LISTING_ROW_KEY_HEAD_BYTES);
 }
 
 /* The group that a name belongs to, up to and including the delimiter; empty when it is an entry
@@ -115,8 +114,8 @@ static struct slice group_of(const struct walk *walk, struct slice name)
 	if (walk->delimiter.length == 0)
 		return SLICE_NONE;
 	const char *rest = name.data + walk->prefix.length;
-	const char *found = memmem(rest, name.length - walk->prefix.length, walk->delimiter.data,
-	        walk->delimiter.length);
+	const char *found =
+		memmem(rest, name.length - walk->prefix.length, walk->delimiter.data, walk->delimiter.length);
 	if (!found)
 		return SLICE_NONE;
 	struct slice group = {name.data, (size_t)(found - name.data) + walk->delimiter.length};
@@ -218,20 +217,19 @@ static int walk_entries(struct walk *walk)
 	return device_iterator_error(walk->iterator);
 }
 
-int listing_walk(struct device *device, const struct listing_query *query, listing_emit_fn *emit,
-        void *argument)
+int listing_walk(struct device *device, const struct listing_query *query, listing_emit_fn *emit, void *argument)
 {
 	struct walk walk = {
-	        .query = query,
-	        .emit = emit,
-	        .argument = argument,
-	        .prefix = query->prefix,
-	        .delimiter = query->delimiter,
-	        .prefix_room = BUF_INIT,
-	        .lower = BUF_INIT,
-	        .upper = BUF_INIT,
-	        .target = BUF_INIT,
-	        .left = query->limit,
+		.query = query,
+		.emit = emit,
+		.argument = argument,
+		.prefix = query->prefix,
+		.delimiter = query->delimiter,
+		.prefix_room = BUF_INIT,
+		.lower = BUF_INIT,
+		.upper = BUF_INIT,
+		.target = BUF_INIT,
+		.left = query->limit,
 	};
 	struct slice above = query->reverse ? query->end_marker : query->marker;
 	struct slice below = query->reverse ? query->marker : query->end_marker;
@@ -241,8 +239,8 @@ int listing_walk(struct device *device, const struct listing_query *query, listi
 		walk_set_path(&walk);
 	walk_set_bounds(&walk, above, below);
 	if (query->limit && slice_compare(buf_slice(&walk.lower), buf_slice(&walk.upper)) < 0) {
-		walk.iterator = device_iterator_new(device, listing_family(query->kind),
-		        buf_slice(&walk.lower), buf_slice(&walk.upper));
+		walk.iterator = device_iterator_new(
+			device, listing_family(query->kind), buf_slice(&walk.lower), buf_slice(&walk.upper));
 		result = walk_entries(&walk);
 		device_iterator_free(walk.iterator);
 	}

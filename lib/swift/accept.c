@@ -8,10 +8,10 @@
 #include "lib/swift/number.h"
 
 static const char *const content_types[] = {
-        [LISTING_FORMAT_PLAIN] = "text/plain",
-        [LISTING_FORMAT_JSON] = "application/json",
-        [LISTING_FORMAT_XML] = "application/xml",
-        [LISTING_FORMAT_TEXT_XML] = "text/xml",
+	[LISTING_FORMAT_PLAIN] = "text/plain",
+	[LISTING_FORMAT_JSON] = "application/json",
+	[LISTING_FORMAT_XML] = "application/xml",
+	[LISTING_FORMAT_TEXT_XML] = "text/xml",
 };
 
 enum { FORMAT_COUNT = sizeof(content_types) / sizeof(content_types[0]) };
@@ -62,9 +62,9 @@ static int parse_media_range(struct slice text, struct media_range *ret_range)
 	if (header_skip_blanks(text, at) != text.length)
 		return -EINVAL;
 	*ret_range = (struct media_range){
-	        .type = slice_of(text.data + type, slash - type),
-	        .subtype = slice_of(text.data + subtype, end - subtype),
-	        .parameters = slice_of(text.data + end, text.length - end),
+		.type = slice_of(text.data + type, slash - type),
+		.subtype = slice_of(text.data + subtype, end - subtype),
+		.parameters = slice_of(text.data + end, text.length - end),
 	};
 	return 0;
 }
@@ -145,8 +145,7 @@ static enum listing_format choose_by_accept(struct slice accept)
 		if (format == LISTING_FORMAT_NOT_ACCEPTABLE)
 			continue;
 		bool exact = !is_any(range.type) && !is_any(range.subtype);
-		bool better =
-		        quality > best_quality || (quality == best_quality && exact && !best_exact);
+		bool better = quality > best_quality || (quality == best_quality && exact && !best_exact);
 		if (best == LISTING_FORMAT_NOT_ACCEPTABLE || better) {
 			best = format;
 			best_quality = quality;

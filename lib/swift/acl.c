@@ -28,8 +28,7 @@ static struct slice skip(struct slice text, size_t bytes)
 static struct slice take_element(struct slice *rest)
 {
 	const char *comma = memchr(rest->data, ',', rest->length);
-	struct slice element =
-	        slice_of(rest->data, comma ? (size_t)(comma - rest->data) : rest->length);
+	struct slice element = slice_of(rest->data, comma ? (size_t)(comma - rest->data) : rest->length);
 	*rest = skip(*rest, comma ? element.length + 1 : element.length);
 	return element;
 }
@@ -64,13 +63,13 @@ static char *quote(struct arena *arena, struct slice text)
 
 static bool is_referrer_designator(struct slice designator)
 {
-	return equals(designator, ".r") || equals(designator, ".ref") ||
-	       equals(designator, ".referer") || equals(designator, ".referrer");
+	return equals(designator, ".r") || equals(designator, ".ref") || equals(designator, ".referer") ||
+	       equals(designator, ".referrer");
 }
 
 /* One element of the form ".r:[-]value"; `value` is what follows the first ":". */
-static int clean_referrer(struct arena *arena, struct slice element, struct slice value,
-        struct buf *clean, const char **ret_error)
+static int clean_referrer(
+	struct arena *arena, struct slice element, struct slice value, struct buf *clean, const char **ret_error)
 {
 	bool negate = value.length && value.data[0] == '-';
 	if (negate)
@@ -78,9 +77,8 @@ static int clean_referrer(struct arena *arena, struct slice element, struct slic
 	if (value.length > 1 && value.data[0] == '*')
 		value = number_trim(skip(value, 1));
 	if (value.length == 0 || equals(value, ".")) {
-		*ret_error = arena_printf(arena,
-		        "No host/domain value after referrer designation in ACL: %s",
-		        quote(arena, element));
+		*ret_error = arena_printf(
+			arena, "No host/domain value after referrer designation in ACL: %s", quote(arena, element));
 		return -EINVAL;
 	}
 	buf_append_text(clean, negate ? ".r:-" : ".r:");
@@ -88,8 +86,8 @@ static int clean_referrer(struct arena *arena, struct slice element, struct slic
 	return 0;
 }
 
-static int clean_element(struct arena *arena, bool is_write, struct slice element,
-        struct buf *clean, const char **ret_error)
+static int clean_element(
+	struct arena *arena, bool is_write, struct slice element, struct buf *clean, const char **ret_error)
 {
 	const char *colon = memchr(element.data, ':', element.length);
 	if (!colon || element.data[0] != '.') {
@@ -100,20 +98,19 @@ static int clean_element(struct arena *arena, bool is_write, struct slice elemen
 	struct slice designator = number_trim(slice_of(element.data, length));
 	struct slice value = number_trim(skip(element, length + 1));
 	if (!is_referrer_designator(designator)) {
-		*ret_error = arena_printf(arena, "Unknown designator %s in ACL: %s",
-		        quote(arena, designator), quote(arena, element));
+		*ret_error = arena_printf(
+			arena, "Unknown designator %s in ACL: %s", quote(arena, designator), quote(arena, element));
 		return -EINVAL;
 	}
 	if (is_write) {
-		*ret_error = arena_printf(
-		        arena, "Referrers not allowed in write ACL: %s", quote(arena, element));
+		*ret_error = arena_printf(arena, "Referrers not allowed in write ACL: %s", quote(arena, element));
 		return -EINVAL;
 	}
 	return clean_referrer(arena, element, value, clean, ret_error);
 }
 
-int acl_clean(struct arena *arena, const char *header_name, struct slice value,
-        struct slice *ret_clean, const char **ret_error)
+int acl_clean(struct arena *arena, const char *header_name, struct slice value, struct slice *ret_clean,
+	const char **ret_error)
 {
 	bool is_write = strcasestr(header_name, "write") != NULL;
 	struct buf clean = BUF_INIT;
@@ -147,8 +144,8 @@ void acl_parse(struct arena *arena, struct slice text, struct acl *ret_acl)
 	static const struct slice referrer = SLICE_LITERAL(".r:");
 	size_t count = count_elements(text);
 	struct acl acl = {
-	        .referrers = arena_alloc(arena, count * sizeof(*acl.referrers)),
-	        .groups = arena_alloc(arena, count * sizeof(*acl.groups)),
+		.referrers = arena_alloc(arena, count * sizeof(*acl.referrers)),
+		.groups = arena_alloc(arena, count * sizeof(*acl.groups)),
 	};
 	while (text.length) {
 		struct slice element = take_element(&text);
@@ -179,8 +176,7 @@ static size_t scheme_length(struct slice url)
 {
 	size_t length = 0;
 	while (length < url.length &&
-	        (isalnum((unsigned char)url.data[length]) ||
-	                (url.data[length] && strchr("+-.", url.data[length]))))
+		(isalnum((unsigned char)url.data[length]) || (url.data[length] && strchr("+-.", url.data[length]))))
 		length++;
 	bool is_scheme = length && length < url.length && url.data[length] == ':';
 	return is_scheme && isalpha((unsigned char)url.data[0]) ? length : 0;
@@ -207,8 +203,7 @@ static struct slice host_of(struct slice url)
 	bool bracketed = host.length && host.data[0] == '[';
 	if (bracketed)
 		host = skip(host, 1);
-	const char *end =
-	        host.length ? memchr(host.data, bracketed ? ']' : ':', host.length) : NULL;
+	const char *end = host.length ? memchr(host.data, bracketed ? ']' : ':', host.length) : NULL;
 	if (end)
 		host.length = (size_t)(end - host.data);
 	return host;
@@ -285,13 +280,11 @@ struct account_acl_list {
 
 enum { ACCOUNT_ACL_LISTS = 3 };
 
-static void account_acl_lists(
-        struct account_acl *acl, struct account_acl_list lists[ACCOUNT_ACL_LISTS])
+static void account_acl_lists(struct account_acl *acl, struct account_acl_list lists[ACCOUNT_ACL_LISTS])
 {
 	lists[0] = (struct account_acl_list){"admin", &acl->admin, &acl->admin_count};
 	lists[1] = (struct account_acl_list){"read-only", &acl->read_only, &acl->read_only_count};
-	lists[2] =
-	        (struct account_acl_list){"read-write", &acl->read_write, &acl->read_write_count};
+	lists[2] = (struct account_acl_list){"read-write", &acl->read_write, &acl->read_write_count};
 }
 
 static char *json_quote(struct arena *arena, const char *text)
@@ -304,8 +297,8 @@ static char *json_quote(struct arena *arena, const char *text)
 	return copy;
 }
 
-static int read_list(struct arena *arena, const json_t *value, const struct account_acl_list *list,
-        const char **ret_error)
+static int read_list(
+	struct arena *arena, const json_t *value, const struct account_acl_list *list, const char **ret_error)
 {
 	if (!json_is_array(value)) {
 		*ret_error = arena_printf(arena, "Value for key \"%s\" must be a list", list->key);
@@ -316,8 +309,7 @@ static int read_list(struct arena *arena, const json_t *value, const struct acco
 	for (size_t i = 0; i < count; i++) {
 		const json_t *name = json_array_get(value, i);
 		if (!json_is_string(name)) {
-			*ret_error = arena_printf(
-			        arena, "Elements of \"%s\" list must be strings", list->key);
+			*ret_error = arena_printf(arena, "Elements of \"%s\" list must be strings", list->key);
 			return -EINVAL;
 		}
 		struct slice text = slice_of(json_string_value(name), json_string_length(name));
@@ -328,8 +320,7 @@ static int read_list(struct arena *arena, const json_t *value, const struct acco
 	return 0;
 }
 
-static int read_lists(
-        struct arena *arena, json_t *root, struct account_acl *acl, const char **ret_error)
+static int read_lists(struct arena *arena, json_t *root, struct account_acl *acl, const char **ret_error)
 {
 	struct account_acl_list lists[ACCOUNT_ACL_LISTS];
 	account_acl_lists(acl, lists);
@@ -341,8 +332,7 @@ static int read_lists(
 		for (size_t i = 0; i < ACCOUNT_ACL_LISTS; i++)
 			known = known || strcmp(key, lists[i].key) == 0;
 		if (!known) {
-			*ret_error = arena_printf(
-			        arena, "Key %s not recognized", json_quote(arena, key));
+			*ret_error = arena_printf(arena, "Key %s not recognized", json_quote(arena, key));
 			return -EINVAL;
 		}
 	}
@@ -355,17 +345,14 @@ static int read_lists(
 	return 0;
 }
 
-int account_acl_parse(
-        struct arena *arena, struct slice json, struct account_acl *ret_acl, const char **ret_error)
+int account_acl_parse(struct arena *arena, struct slice json, struct account_acl *ret_acl, const char **ret_error)
 {
 	struct account_acl acl = {0};
 	if (json.length == 0) {
 		*ret_acl = acl;
 		return 0;
 	}
-	json_t *root = json_is_shallow(json)
-	                       ? json_loadb(json.data, json.length, JSON_ALLOW_NUL, NULL)
-	                       : NULL;
+	json_t *root = json_is_shallow(json) ? json_loadb(json.data, json.length, JSON_ALLOW_NUL, NULL) : NULL;
 	if (!json_is_object(root)) {
 		json_decref(root);
 		*ret_error = arena_printf(arena, "Syntax error in input (%s)", quote(arena, json));

@@ -20,8 +20,8 @@
  * ".example.com". `header_name` matters because referrers are refused where it contains "write".
  * -EINVAL for bad elements with Swift's text in *ret_error (400).
  */
-int acl_clean(struct arena *arena, const char *header_name, struct slice value,
-        struct slice *ret_clean, const char **ret_error);
+int acl_clean(struct arena *arena, const char *header_name, struct slice value, struct slice *ret_clean,
+	const char **ret_error);
 
 /* A cleaned list, taken apart. */
 struct acl {
@@ -62,8 +62,7 @@ struct account_acl {
  * filter adds "X-Account-Access-Control invalid: "). Nesting is limited, so the text may be a
  * client's.
  */
-int account_acl_parse(struct arena *arena, struct slice json, struct account_acl *ret_acl,
-        const char **ret_error);
+int account_acl_parse(struct arena *arena, struct slice json, struct account_acl *ret_acl, const char **ret_error);
 
 /* Compact JSON with sorted keys, lists that are empty left out, ASCII only; the empty slice for an
  * empty ACL. */

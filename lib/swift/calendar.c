@@ -30,10 +30,8 @@ static void date_from_days(int64_t days, struct calendar_time *time)
 	uint32_t shifted = (uint32_t)(days + DAYS_BEFORE_1970);
 	uint32_t era = shifted / DAYS_PER_ERA;
 	uint32_t day_of_era = shifted - era * DAYS_PER_ERA;
-	uint32_t year_of_era =
-	        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	uint32_t day_of_year =
-	        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	uint32_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	uint32_t month_from_march = (5 * day_of_year + 2) / 153;
 	time->day = (int)(day_of_year - (153 * month_from_march + 2) / 5 + 1);
 	time->month = (int)(month_from_march < 10 ? month_from_march + 3 : month_from_march - 9);
@@ -53,11 +51,11 @@ struct calendar_time calendar_from_seconds(int64_t seconds)
 		days--;
 	}
 	struct calendar_time time = {
-	        .hour = second_of_day / 3600,
-	        .minute = second_of_day / 60 % 60,
-	        .second = second_of_day % 60,
-	        /* 1970-01-01 was a Thursday; the multiple of 7 keeps the sum positive. */
-	        .weekday = (int)((days + 4 + 7 * INT64_C(200000)) % 7),
+		.hour = second_of_day / 3600,
+		.minute = second_of_day / 60 % 60,
+		.second = second_of_day % 60,
+		/* 1970-01-01 was a Thursday; the multiple of 7 keeps the sum positive. */
+		.weekday = (int)((days + 4 + 7 * INT64_C(200000)) % 7),
 	};
 	date_from_days(days, &time);
 	return time;
@@ -81,7 +79,6 @@ int calendar_to_seconds(const struct calendar_time *time, int64_t *ret_seconds)
 	if (time->second < 0 || time->second > 59)
 		return -EINVAL;
 	int64_t days = days_from_date(time->year, time->month, time->day);
-	*ret_seconds =
-	        days * SECONDS_PER_DAY + time->hour * 3600 + time->minute * 60 + time->second;
+	*ret_seconds = days * SECONDS_PER_DAY + time->hour * 3600 + time->minute * 60 + time->second;
 	return 0;
 }

@@ -28,9 +28,8 @@ bool etag_list_matches(const char *list, const char *etag)
 	}
 }
 
-int conditional_evaluate(const char *if_match, const char *if_none_match,
-        const char *if_modified_since, const char *if_unmodified_since, const char *etag,
-        int64_t last_modified_seconds)
+int conditional_evaluate(const char *if_match, const char *if_none_match, const char *if_modified_since,
+	const char *if_unmodified_since, const char *etag, int64_t last_modified_seconds)
 {
 	int64_t date;
 	if (!etag)
@@ -42,10 +41,10 @@ int conditional_evaluate(const char *if_match, const char *if_none_match,
 	if (last_modified_seconds < 0)
 		return 0;
 	if (if_modified_since && http_date_parse(slice_from(if_modified_since), &date) == 0 &&
-	        last_modified_seconds <= date)
+		last_modified_seconds <= date)
 		return 304;
 	if (if_unmodified_since && http_date_parse(slice_from(if_unmodified_since), &date) == 0 &&
-	        last_modified_seconds > date)
+		last_modified_seconds > date)
 		return 412;
 	return 0;
 }

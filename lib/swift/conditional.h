@@ -26,8 +26,7 @@ bool etag_list_matches(const char *list, const char *etag);
  * object (404), where only "If-Match: *" has an effect: 412. `last_modified_seconds` is the value
  * of Last-Modified (rounded up); negative: not known.
  */
-int conditional_evaluate(const char *if_match, const char *if_none_match,
-        const char *if_modified_since, const char *if_unmodified_since, const char *etag,
-        int64_t last_modified_seconds);
+int conditional_evaluate(const char *if_match, const char *if_none_match, const char *if_modified_since,
+	const char *if_unmodified_since, const char *etag, int64_t last_modified_seconds);
 
 #endif

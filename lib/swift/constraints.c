@@ -21,21 +21,21 @@ enum {
 #define DELETE_AT_SECONDS_MAX INT64_C(9999999999)
 
 const struct constraints constraints_default = {
-        .max_file_size = INT64_C(5368709122),
-        .max_meta_name_length = 128,
-        .max_meta_value_length = 256,
-        .max_meta_count = 90,
-        .max_meta_overall_size = 4096,
-        .max_header_size = 8192,
-        .max_request_line = 8192,
-        .max_object_name_length = 1024,
-        .max_account_name_length = 256,
-        .max_container_name_length = 256,
-        .container_listing_limit = 10000,
-        .account_listing_limit = 10000,
-        .extra_header_count = 0,
-        .valid_api_versions = "v1,v1.0",
-        .auto_create_account_prefix = ".",
+	.max_file_size = INT64_C(5368709122),
+	.max_meta_name_length = 128,
+	.max_meta_value_length = 256,
+	.max_meta_count = 90,
+	.max_meta_overall_size = 4096,
+	.max_header_size = 8192,
+	.max_request_line = 8192,
+	.max_object_name_length = 1024,
+	.max_account_name_length = 256,
+	.max_container_name_length = 256,
+	.container_listing_limit = 10000,
+	.account_listing_limit = 10000,
+	.extra_header_count = 0,
+	.valid_api_versions = "v1,v1.0",
+	.auto_create_account_prefix = ".",
 };
 
 /* Swift's options that are numbers, and where they live. */
@@ -43,23 +43,23 @@ static const struct {
 	const char *name;
 	size_t place;
 } number_options[] = {
-#define OPTION(name)                                                                               \
-	{                                                                                          \
-#name, offsetof(struct constraints, name)                                          \
+#define OPTION(name)                                                                                                   \
+	{                                                                                                              \
+#name, offsetof(struct constraints, name)                                                              \
 	}
-        OPTION(max_file_size),
-        OPTION(max_meta_name_length),
-        OPTION(max_meta_value_length),
-        OPTION(max_meta_count),
-        OPTION(max_meta_overall_size),
-        OPTION(max_header_size),
-        OPTION(max_request_line),
-        OPTION(max_object_name_length),
-        OPTION(max_account_name_length),
-        OPTION(max_container_name_length),
-        OPTION(container_listing_limit),
-        OPTION(account_listing_limit),
-        OPTION(extra_header_count),
+	OPTION(max_file_size),
+	OPTION(max_meta_name_length),
+	OPTION(max_meta_value_length),
+	OPTION(max_meta_count),
+	OPTION(max_meta_overall_size),
+	OPTION(max_header_size),
+	OPTION(max_request_line),
+	OPTION(max_object_name_length),
+	OPTION(max_account_name_length),
+	OPTION(max_container_name_length),
+	OPTION(container_listing_limit),
+	OPTION(account_listing_limit),
+	OPTION(extra_header_count),
 #undef OPTION
 };
 
@@ -108,7 +108,7 @@ bool constraints_account_auto_created(const struct constraints *constraints, str
 }
 
 static int refuse(int error_number, char error[CONSTRAINTS_ERROR_BYTES], const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 
 static int refuse(int error_number, char error[CONSTRAINTS_ERROR_BYTES], const char *format, ...)
 {
@@ -120,8 +120,8 @@ static int refuse(int error_number, char error[CONSTRAINTS_ERROR_BYTES], const c
 }
 
 /* Refuses because of one item; its name appears title-cased, as Swift's headers have it. */
-static int refuse_named(char error[CONSTRAINTS_ERROR_BYTES], const char *before, const char *prefix,
-        const char *name, size_t name_length_max)
+static int refuse_named(char error[CONSTRAINTS_ERROR_BYTES], const char *before, const char *prefix, const char *name,
+	size_t name_length_max)
 {
 	char title[CONSTRAINTS_ERROR_BYTES];
 	(void)snprintf(title, sizeof(title), "%s%s", prefix, name);
@@ -137,28 +137,26 @@ struct metadata_sums {
 	int64_t size; /* bytes */
 };
 
-static int check_sums(const struct constraints *constraints, const struct metadata_sums *sums,
-        char error[CONSTRAINTS_ERROR_BYTES])
+static int check_sums(
+	const struct constraints *constraints, const struct metadata_sums *sums, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	if (sums->count > constraints->max_meta_count)
-		return refuse(EINVAL, error, "Too many metadata items; max %" PRId64,
-		        constraints->max_meta_count);
+		return refuse(EINVAL, error, "Too many metadata items; max %" PRId64, constraints->max_meta_count);
 	if (sums->size > constraints->max_meta_overall_size)
-		return refuse(EINVAL, error, "Total metadata too large; max %" PRId64,
-		        constraints->max_meta_overall_size);
+		return refuse(
+			EINVAL, error, "Total metadata too large; max %" PRId64, constraints->max_meta_overall_size);
 	return 0;
 }
 
 /* One item; `prefix` is lower-case and `name` follows it. */
-static int check_item(const struct constraints *constraints, const char *prefix, const char *name,
-        const char *value, bool utf8_only, struct metadata_sums *sums,
-        char error[CONSTRAINTS_ERROR_BYTES])
+static int check_item(const struct constraints *constraints, const char *prefix, const char *name, const char *value,
+	bool utf8_only, struct metadata_sums *sums, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	struct slice name_text = slice_from(name), value_text = slice_from(value);
 	if (name_text.length == 0)
 		return refuse(EINVAL, error, "Metadata name cannot be empty");
 	if (utf8_only && (!constraints_text_valid(name_text, false) ||
-	                         (value_text.length && !constraints_text_valid(value_text, false))))
+				 (value_text.length && !constraints_text_valid(value_text, false))))
 		return refuse(EINVAL, error, "Metadata must be valid UTF-8");
 	sums->count++;
 	sums->size += (int64_t)(name_text.length + value_text.length);
@@ -167,14 +165,14 @@ static int check_item(const struct constraints *constraints, const char *prefix,
 	if ((int64_t)value_text.length > constraints->max_meta_value_length) {
 		char before[64];
 		(void)snprintf(before, sizeof(before), "Metadata value longer than %" PRId64 ": ",
-		        constraints->max_meta_value_length);
+			constraints->max_meta_value_length);
 		return refuse_named(error, before, prefix, name, SIZE_MAX);
 	}
 	return check_sums(constraints, sums, error);
 }
 
 int constraints_check_metadata(const struct constraints *constraints, const char *target,
-        const struct header_pair *headers, size_t count, char error[CONSTRAINTS_ERROR_BYTES])
+	const struct header_pair *headers, size_t count, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	char prefix[META_PREFIX_BYTES];
 	int prefix_length = snprintf(prefix, sizeof(prefix), "x-%s-meta-", target);
@@ -184,11 +182,11 @@ int constraints_check_metadata(const struct constraints *constraints, const char
 	for (size_t i = 0; i < count; i++) {
 		if ((int64_t)strlen(headers[i].value) > constraints->max_header_size)
 			return refuse_named(error, "Header value too long: ", "", headers[i].name,
-			        (size_t)constraints->max_meta_name_length);
+				(size_t)constraints->max_meta_name_length);
 		if (strncasecmp(headers[i].name, prefix, (size_t)prefix_length) != 0)
 			continue;
-		int result = check_item(constraints, prefix, headers[i].name + prefix_length,
-		        headers[i].value, utf8_only, &sums, error);
+		int result = check_item(constraints, prefix, headers[i].name + prefix_length, headers[i].value,
+			utf8_only, &sums, error);
 		if (result)
 			return result;
 	}
@@ -205,14 +203,14 @@ static size_t stored_prefix_length(const char *name)
 	return 0;
 }
 
-int constraints_check_stored_metadata(const struct constraints *constraints,
-        const struct header_pair *items, size_t count, char error[CONSTRAINTS_ERROR_BYTES])
+int constraints_check_stored_metadata(const struct constraints *constraints, const struct header_pair *items,
+	size_t count, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	struct metadata_sums sums = {0};
 	for (size_t i = 0; i < count; i++) {
 		struct slice name = slice_from(items[i].name), value = slice_from(items[i].value);
 		if ((name.length && !constraints_text_valid(name, false)) ||
-		        (value.length && !constraints_text_valid(value, false)))
+			(value.length && !constraints_text_valid(value, false)))
 			return refuse(EINVAL, error, "Metadata must be valid UTF-8");
 		size_t prefix_length = stored_prefix_length(items[i].name);
 		if (value.length == 0 || prefix_length == 0)
@@ -223,14 +221,12 @@ int constraints_check_stored_metadata(const struct constraints *constraints,
 	return check_sums(constraints, &sums, error);
 }
 
-static int check_length(
-        const char *kind, struct slice name, int64_t limit, char error[CONSTRAINTS_ERROR_BYTES])
+static int check_length(const char *kind, struct slice name, int64_t limit, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	int64_t length = (int64_t)utf8_length(name);
 	if (length <= limit)
 		return 0;
-	return refuse(ENAMETOOLONG, error, "%s name length of %" PRId64 " longer than %" PRId64,
-	        kind, length, limit);
+	return refuse(ENAMETOOLONG, error, "%s name length of %" PRId64 " longer than %" PRId64, kind, length, limit);
 }
 
 /* Names that the system makes from users' names get twice the room. */
@@ -239,23 +235,22 @@ static int64_t length_factor(const struct constraints *constraints, struct slice
 	return constraints_account_auto_created(constraints, account) ? 2 : 1;
 }
 
-int constraints_check_account_name(const struct constraints *constraints, struct slice account,
-        char error[CONSTRAINTS_ERROR_BYTES])
+int constraints_check_account_name(
+	const struct constraints *constraints, struct slice account, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	int64_t limit = constraints->max_account_name_length * length_factor(constraints, account);
 	return check_length("Account", account, limit, error);
 }
 
 int constraints_check_container_name(const struct constraints *constraints, struct slice account,
-        struct slice container, char error[CONSTRAINTS_ERROR_BYTES])
+	struct slice container, char error[CONSTRAINTS_ERROR_BYTES])
 {
-	int64_t limit =
-	        constraints->max_container_name_length * length_factor(constraints, account);
+	int64_t limit = constraints->max_container_name_length * length_factor(constraints, account);
 	return check_length("Container", container, limit, error);
 }
 
-int constraints_check_object_name(const struct constraints *constraints, struct slice object,
-        char error[CONSTRAINTS_ERROR_BYTES])
+int constraints_check_object_name(
+	const struct constraints *constraints, struct slice object, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	return check_length("Object", object, constraints->max_object_name_length, error);
 }
@@ -275,16 +270,15 @@ bool constraints_text_valid(struct slice text, bool allow_reserved)
 	return text.length && utf8_valid(text) && (allow_reserved || !has_nul(text));
 }
 
-static int check_reserved_name(
-        struct slice name, const char *kind, char error[CONSTRAINTS_ERROR_BYTES])
+static int check_reserved_name(struct slice name, const char *kind, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	if (has_nul(name) && !is_reserved(name))
 		return refuse(EINVAL, error, "Invalid reserved-namespace %s", kind);
 	return 0;
 }
 
-int constraints_check_reserved(const struct constraints *constraints, struct slice account,
-        struct slice container, struct slice object, char error[CONSTRAINTS_ERROR_BYTES])
+int constraints_check_reserved(const struct constraints *constraints, struct slice account, struct slice container,
+	struct slice object, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	int result = check_reserved_name(account, "account", error);
 	if (!result)
@@ -295,11 +289,9 @@ int constraints_check_reserved(const struct constraints *constraints, struct sli
 	if (result)
 		return result;
 	if (is_reserved(container) && !is_reserved(object))
-		return refuse(EINVAL, error,
-		        "Invalid user-namespace object in reserved-namespace container");
+		return refuse(EINVAL, error, "Invalid user-namespace object in reserved-namespace container");
 	if (is_reserved(object) && !is_reserved(container))
-		return refuse(EINVAL, error,
-		        "Invalid reserved-namespace object in user-namespace container");
+		return refuse(EINVAL, error, "Invalid reserved-namespace object in user-namespace container");
 	return 0;
 }
 
@@ -346,8 +338,8 @@ static bool is_past(int64_t seconds, struct timestamp now)
 	return (uint64_t)seconds * TIMESTAMP_RAW_PER_SECOND <= now.raw;
 }
 
-int delete_at_check(const char *delete_at, const char *delete_after, struct timestamp now,
-        bool is_replication, int64_t *ret_seconds, char error[CONSTRAINTS_ERROR_BYTES])
+int delete_at_check(const char *delete_at, const char *delete_after, struct timestamp now, bool is_replication,
+	int64_t *ret_seconds, char error[CONSTRAINTS_ERROR_BYTES])
 {
 	int64_t number, seconds;
 	if (delete_after) {

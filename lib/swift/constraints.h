@@ -68,26 +68,26 @@ struct header_pair {
  * "object"; for the first two names and values must be UTF-8 without NUL. -EINVAL.
  */
 int constraints_check_metadata(const struct constraints *constraints, const char *target,
-        const struct header_pair *headers, size_t count, char error[CONSTRAINTS_ERROR_BYTES]);
+	const struct header_pair *headers, size_t count, char error[CONSTRAINTS_ERROR_BYTES]);
 
 /*
  * validate_metadata: the items that an account or container would hold after merging (all its
  * stored headers, deleted ones with an empty value, which do not count). -EINVAL.
  */
-int constraints_check_stored_metadata(const struct constraints *constraints,
-        const struct header_pair *items, size_t count, char error[CONSTRAINTS_ERROR_BYTES]);
+int constraints_check_stored_metadata(const struct constraints *constraints, const struct header_pair *items,
+	size_t count, char error[CONSTRAINTS_ERROR_BYTES]);
 
 /*
  * Lengths of names in code points. -ENAMETOOLONG. `account` doubles the limit when it is
  * auto-created (begins with
  * "."); so a caller passes the account of the container, too.
  */
-int constraints_check_account_name(const struct constraints *constraints, struct slice account,
-        char error[CONSTRAINTS_ERROR_BYTES]);
+int constraints_check_account_name(
+	const struct constraints *constraints, struct slice account, char error[CONSTRAINTS_ERROR_BYTES]);
 int constraints_check_container_name(const struct constraints *constraints, struct slice account,
-        struct slice container, char error[CONSTRAINTS_ERROR_BYTES]);
-int constraints_check_object_name(const struct constraints *constraints, struct slice object,
-        char error[CONSTRAINTS_ERROR_BYTES]);
+	struct slice container, char error[CONSTRAINTS_ERROR_BYTES]);
+int constraints_check_object_name(
+	const struct constraints *constraints, struct slice object, char error[CONSTRAINTS_ERROR_BYTES]);
 
 /*
  * check_utf8: not empty, strict UTF-8, and without NUL unless `allow_reserved` (backend servers,
@@ -100,8 +100,8 @@ bool constraints_text_valid(struct slice text, bool allow_reserved);
  * objects only in reserved containers and the reverse; objects of auto-created accounts are exempt.
  * Absent parts are SLICE_NONE. -EINVAL.
  */
-int constraints_check_reserved(const struct constraints *constraints, struct slice account,
-        struct slice container, struct slice object, char error[CONSTRAINTS_ERROR_BYTES]);
+int constraints_check_reserved(const struct constraints *constraints, struct slice account, struct slice container,
+	struct slice object, char error[CONSTRAINTS_ERROR_BYTES]);
 
 enum { DELETE_AT_TEXT_BYTES = 24 };
 
@@ -110,8 +110,7 @@ enum { DELETE_AT_TEXT_BYTES = 24 };
  * with `high_precision`
  * `%016.5f` up to 9999999999.99999. `text` is a number as Python's float() takes it; -EINVAL.
  */
-int delete_at_normalize(
-        struct slice text, bool high_precision, char ret_text[DELETE_AT_TEXT_BYTES]);
+int delete_at_normalize(struct slice text, bool high_precision, char ret_text[DELETE_AT_TEXT_BYTES]);
 
 /* The same from whole seconds. */
 void delete_at_format(int64_t seconds, char text[DELETE_AT_TEXT_BYTES]);
@@ -122,8 +121,8 @@ void delete_at_format(int64_t seconds, char text[DELETE_AT_TEXT_BYTES]);
  * X-Delete-At, or -1 when the request has neither. `is_replication` (X-Backend-Replication) permits
  * an X-Delete-At in the past. -EINVAL.
  */
-int delete_at_check(const char *delete_at, const char *delete_after, struct timestamp now,
-        bool is_replication, int64_t *ret_seconds, char error[CONSTRAINTS_ERROR_BYTES]);
+int delete_at_check(const char *delete_at, const char *delete_after, struct timestamp now, bool is_replication,
+	int64_t *ret_seconds, char error[CONSTRAINTS_ERROR_BYTES]);
 
 /*
  * The one form of header names in storage and replies, in place: "_" becomes "-", ASCII letters

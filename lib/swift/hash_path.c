@@ -51,8 +51,8 @@ static void update(EVP_MD_CTX *digest, struct slice bytes)
 	require(EVP_DigestUpdate(digest, bytes.data, bytes.length) == 1);
 }
 
-void hash_path(const struct hash_path_config *config, struct slice account, struct slice container,
-        struct slice object, unsigned char ret_hash[HASH_PATH_BYTES])
+void hash_path(const struct hash_path_config *config, struct slice account, struct slice container, struct slice object,
+	unsigned char ret_hash[HASH_PATH_BYTES])
 {
 	static const struct slice slash = SLICE_LITERAL("/");
 	assert(container.data || !object.data);

@@ -27,8 +27,8 @@ struct hash_path_config {
  * Hashes the raw bytes of decoded names. An absent container or object is SLICE_NONE (.data ==
  * NULL); an object without a container is a broken invariant and aborts.
  */
-void hash_path(const struct hash_path_config *config, struct slice account, struct slice container,
-        struct slice object, unsigned char ret_hash[HASH_PATH_BYTES]);
+void hash_path(const struct hash_path_config *config, struct slice account, struct slice container, struct slice object,
+	unsigned char ret_hash[HASH_PATH_BYTES]);
 
 /* 32 lower-case hex digits and a NUL. */
 void hash_hex(const unsigned char hash[HASH_PATH_BYTES], char text[HASH_PATH_HEX_BYTES]);

@@ -2,8 +2,7 @@
 
 size_t header_skip_blanks(struct slice text, size_t at)
 {
-	while (at < text.length &&
-	        (text.data[at] == ' ' || (text.data[at] >= '\t' && text.data[at] <= '\r')))
+	while (at < text.length && (text.data[at] == ' ' || (text.data[at] >= '\t' && text.data[at] <= '\r')))
 		at++;
 	return at;
 }

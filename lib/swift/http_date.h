@@ -19,11 +19,11 @@ void http_date_format(int64_t seconds, char text[HTTP_DATE_BYTES]);
  * Reads one of, with blanks around it:
  *	Sat, 21 Nov 2026 00:53:16 GMT      (RFC 1123)
  *	Saturday, 21-Nov-26 00:53:16 GMT   (RFC 850; years 69 to 99 are 19xx, others 20xx, as
- *Python's parser has it) Sat Nov 21 00:53:16 2026           (asctime; the day may be padded with a
- *blank) Names of days and months match in any case; the name of the day need not fit the date. The
- *zone must be GMT, UTC, +0000 or -0000 where there is one. -EINVAL for everything else, for days
- *that the month does not have and for the year 0. Takes time linear in the text, which no valid
- *date has more than 64 bytes of.
+ * Python's parser has it) Sat Nov 21 00:53:16 2026           (asctime; the day may be padded with a
+ * blank) Names of days and months match in any case; the name of the day need not fit the date. The
+ * zone must be GMT, UTC, +0000 or -0000 where there is one. -EINVAL for everything else, for days
+ * that the month does not have and for the year 0. Takes time linear in the text, which no valid
+ * date has more than 64 bytes of.
  */
 int http_date_parse(struct slice text, int64_t *ret_seconds);
 

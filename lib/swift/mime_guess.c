@@ -13,7 +13,7 @@ struct mime_type {
 
 /* Sorted by extension in byte order. */
 static const struct mime_type types[] = {
-        /* clang-format off */
+	/* clang-format off */
 	{"3g2", "audio/3gpp2"},
 	{"3gp", "audio/3gpp"},
 	{"3gpp", "audio/3gpp"},
@@ -163,7 +163,7 @@ static const struct mime_type types[] = {
 	{"xsl", "application/xml"},
 	{"xwd", "image/x-xwindowdump"},
 	{"zip", "application/zip"},
-        /* clang-format on */
+	/* clang-format on */
 };
 
 /* Extensions that stand for two. */
@@ -171,12 +171,12 @@ static const struct {
 	char extension[8];
 	char inner[8]; /* what remains when the encoding is taken off */
 } double_extensions[] = {
-        {"svgz", "svg"},
-        {"taz", "tar"},
-        {"tbz2", "tar"},
-        {"tgz", "tar"},
-        {"txz", "tar"},
-        {"tz", "tar"},
+	{"svgz", "svg"},
+	{"taz", "tar"},
+	{"tbz2", "tar"},
+	{"tgz", "tar"},
+	{"txz", "tar"},
+	{"tz", "tar"},
 };
 
 /* Encodings, which say nothing about the type; only these are sensitive to case. */
@@ -215,8 +215,7 @@ static struct slice inner_extension(struct slice extension)
 {
 	for (size_t i = 0; i < sizeof(double_extensions) / sizeof(double_extensions[0]); i++) {
 		struct slice known = slice_from(double_extensions[i].extension);
-		if (extension.length == known.length &&
-		        strncasecmp(extension.data, known.data, known.length) == 0)
+		if (extension.length == known.length && strncasecmp(extension.data, known.data, known.length) == 0)
 			return slice_from(double_extensions[i].inner);
 	}
 	return SLICE_NONE;
@@ -230,13 +229,13 @@ static int compare_type(const void *key, const void *element)
 static const char *find_type(struct slice extension)
 {
 	if (extension.length == 0 || extension.length >= EXTENSION_BYTES ||
-	        memchr(extension.data, '\0', extension.length))
+		memchr(extension.data, '\0', extension.length))
 		return NULL;
 	char key[EXTENSION_BYTES];
 	memcpy(key, extension.data, extension.length);
 	key[extension.length] = '\0';
-	const struct mime_type *found = bsearch(
-	        key, types, sizeof(types) / sizeof(types[0]), sizeof(types[0]), compare_type);
+	const struct mime_type *found =
+		bsearch(key, types, sizeof(types) / sizeof(types[0]), sizeof(types[0]), compare_type);
 	return found ? found->type : NULL;
 }
 

@@ -88,8 +88,7 @@ int number_parse_integer(struct slice text, int64_t *ret_value)
 	int64_t value = 0;
 	for (; at < text.length; at++) {
 		int digit = text.data[at] - '0';
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		        __builtin_sub_overflow(value, digit, &value)) {
+		if (__builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, digit, &value)) {
 			*ret_value = negative ? INT64_MIN : INT64_MAX;
 			return 0;
 		}

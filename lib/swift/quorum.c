@@ -19,7 +19,7 @@ bool quorum_reached(const int *statuses, size_t count, size_t quorum)
 }
 
 static const struct quorum_override *find_override(
-        int status, const struct quorum_override *overrides, size_t override_count)
+	int status, const struct quorum_override *overrides, size_t override_count)
 {
 	for (size_t i = 0; i < override_count; i++)
 		if (overrides[i].status == status)
@@ -32,13 +32,12 @@ static const struct quorum_override *find_override(
  * chosen. Responses with an override count as what they become, and cannot be chosen.
  */
 static int best_of_class(int hundred, const int *statuses, size_t count, size_t quorum,
-        const struct quorum_override *overrides, size_t override_count, size_t *ret_index)
+	const struct quorum_override *overrides, size_t override_count, size_t *ret_index)
 {
 	size_t members = 0, best_index = 0;
 	int best = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct quorum_override *override =
-		        find_override(statuses[i], overrides, override_count);
+		const struct quorum_override *override = find_override(statuses[i], overrides, override_count);
 		int status = override ? override->replacement : statuses[i];
 		if (status / 100 != hundred)
 			continue;
@@ -54,20 +53,19 @@ static int best_of_class(int hundred, const int *statuses, size_t count, size_t 
 	return best;
 }
 
-static int best_of_all(const int *statuses, size_t count, size_t quorum,
-        const struct quorum_override *overrides, size_t override_count, size_t *ret_index)
+static int best_of_all(const int *statuses, size_t count, size_t quorum, const struct quorum_override *overrides,
+	size_t override_count, size_t *ret_index)
 {
 	for (int hundred = 2; hundred <= 4; hundred++) {
-		int status = best_of_class(
-		        hundred, statuses, count, quorum, overrides, override_count, ret_index);
+		int status = best_of_class(hundred, statuses, count, quorum, overrides, override_count, ret_index);
 		if (status)
 			return status;
 	}
 	return 0;
 }
 
-int quorum_best_response(const int *statuses, size_t count, size_t quorum,
-        const struct quorum_override *overrides, size_t override_count, size_t *ret_index)
+int quorum_best_response(const int *statuses, size_t count, size_t quorum, const struct quorum_override *overrides,
+	size_t override_count, size_t *ret_index)
 {
 	int status = best_of_all(statuses, count, quorum, NULL, 0, ret_index);
 	if (!status && override_count)
@@ -79,8 +77,8 @@ int quorum_best_response(const int *statuses, size_t count, size_t quorum,
 	return status;
 }
 
-size_t num_container_updates(size_t container_replicas, size_t container_quorum,
-        size_t object_requests, size_t object_quorum)
+size_t num_container_updates(
+	size_t container_replicas, size_t container_quorum, size_t object_requests, size_t object_quorum)
 {
 	/* The object quorum never exceeds the requests where a PUT could succeed at all. */
 	size_t may_fail = object_requests > object_quorum ? object_requests - object_quorum : 0;

@@ -30,15 +30,15 @@ struct quorum_override {
  * that were replaced cannot be chosen. Still none: 503, and *ret_index is `count`. `overrides` may
  * be NULL when override_count is 0. Responses that never came belong in the array as 503.
  */
-int quorum_best_response(const int *statuses, size_t count, size_t quorum,
-        const struct quorum_override *overrides, size_t override_count, size_t *ret_index);
+int quorum_best_response(const int *statuses, size_t count, size_t quorum, const struct quorum_override *overrides,
+	size_t override_count, size_t *ret_index);
 
 /*
  * How many container updates the requests of one object PUT must carry so that a quorum of
  * containers hears of it even if only `object_quorum` of the requests succeed, and every container
  * at least once.
  */
-size_t num_container_updates(size_t container_replicas, size_t container_quorum,
-        size_t object_requests, size_t object_quorum);
+size_t num_container_updates(
+	size_t container_replicas, size_t container_quorum, size_t object_requests, size_t object_quorum);
 
 #endif

@@ -26,8 +26,7 @@ static bool read_number(const char **at, uint64_t *ret_value)
 	bool found = false;
 	for (*at = skip_blanks(*at); **at >= '0' && **at <= '9'; *at = skip_blanks(*at + 1)) {
 		uint64_t digit = (uint64_t)(**at - '0');
-		if (__builtin_mul_overflow(value, 10, &value) ||
-		        __builtin_add_overflow(value, digit, &value))
+		if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value))
 			value = UINT64_MAX;
 		found = true;
 	}
@@ -120,8 +119,7 @@ static bool is_egregious(const struct byte_range *ranges, size_t count)
  * Reads all elements, storing the satisfiable ones as far as there is room; *ret_count counts all
  * of them. False for a header that is void.
  */
-static bool read_ranges(
-        const char *at, uint64_t size, struct byte_range ranges[RANGE_COUNT_MAX], size_t *ret_count)
+static bool read_ranges(const char *at, uint64_t size, struct byte_range ranges[RANGE_COUNT_MAX], size_t *ret_count)
 {
 	size_t count = 0;
 	if (!read_unit(&at))
@@ -145,8 +143,8 @@ static bool read_ranges(
 	return true;
 }
 
-enum range_result range_evaluate(const char *header, uint64_t size,
-        struct byte_range ret_ranges[RANGE_COUNT_MAX], size_t *ret_count)
+enum range_result range_evaluate(
+	const char *header, uint64_t size, struct byte_range ret_ranges[RANGE_COUNT_MAX], size_t *ret_count)
 {
 	size_t count;
 	*ret_count = 0;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 enum {
-	RANGE_COUNT_MAX = 50,   /* more satisfiable ranges are refused */
-	RANGE_OVERLAPS_MAX = 2, /* more overlapping pairs are refused; equal ranges don't count */
+	RANGE_COUNT_MAX = 50,      /* more satisfiable ranges are refused */
+	RANGE_OVERLAPS_MAX = 2,    /* more overlapping pairs are refused; equal ranges don't count */
 	RANGE_UNORDERED_COUNT = 8, /* from this many on, they must ascend by their first byte */
 };
 
@@ -38,7 +38,7 @@ struct byte_range {
  *
  * Numbers too large for 64 bits count as UINT64_MAX. Time is linear in the header.
  */
-enum range_result range_evaluate(const char *header, uint64_t size,
-        struct byte_range ret_ranges[RANGE_COUNT_MAX], size_t *ret_count);
+enum range_result range_evaluate(
+	const char *header, uint64_t size, struct byte_range ret_ranges[RANGE_COUNT_MAX], size_t *ret_count);
 
 #endif

@@ -7,8 +7,7 @@ bool container_row_merge(const struct container_row *existing, struct container_
 	bool newer = true;
 	if (existing) {
 		bool data_newer = timestamp_compare(row->data, existing->data) > 0;
-		bool type_newer =
-		        timestamp_compare(row->content_type_time, existing->content_type_time) > 0;
+		bool type_newer = timestamp_compare(row->content_type_time, existing->content_type_time) > 0;
 		bool meta_newer = timestamp_compare(row->meta, existing->meta) > 0;
 		if (!data_newer) {
 			row->data = existing->data;
@@ -55,8 +54,7 @@ static struct slice take_value(struct parameters *parameters)
 }
 
 /* The next ";name" or ";name=value"; anything else between them is passed over. */
-static bool take_parameter(
-        struct parameters *parameters, struct slice *ret_name, struct slice *ret_value)
+static bool take_parameter(struct parameters *parameters, struct slice *ret_name, struct slice *ret_value)
 {
 	struct slice text = parameters->text;
 	while (parameters->at < text.length) {
@@ -74,8 +72,8 @@ static bool take_parameter(
 	return false;
 }
 
-void content_type_split(struct arena *arena, struct slice text, struct slice *ret_content_type,
-        struct slice *ret_swift_bytes)
+void content_type_split(
+	struct arena *arena, struct slice text, struct slice *ret_content_type, struct slice *ret_swift_bytes)
 {
 	static const struct slice wanted = SLICE_LITERAL("swift_bytes");
 	const char *semicolon = text.length ? memchr(text.data, ';', text.length) : NULL;
@@ -110,8 +108,7 @@ void content_type_split(struct arena *arena, struct slice text, struct slice *re
 	*ret_swift_bytes = swift_bytes;
 }
 
-struct slice content_type_join(
-        struct arena *arena, struct slice content_type, struct slice swift_bytes)
+struct slice content_type_join(struct arena *arena, struct slice content_type, struct slice swift_bytes)
 {
 	static const struct slice infix = SLICE_LITERAL(";swift_bytes=");
 	if (swift_bytes.length == 0)

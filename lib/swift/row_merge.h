@@ -40,11 +40,10 @@ bool container_row_merge(const struct container_row *existing, struct container_
  * dropped. *ret_swift_bytes is SLICE_NONE when there is none. Both are views into the text or
  * copies in the arena. Linear time.
  */
-void content_type_split(struct arena *arena, struct slice text, struct slice *ret_content_type,
-        struct slice *ret_swift_bytes);
+void content_type_split(
+	struct arena *arena, struct slice text, struct slice *ret_content_type, struct slice *ret_swift_bytes);
 
 /* The reverse: "type;swift_bytes=n". An absent or empty value adds nothing. */
-struct slice content_type_join(
-        struct arena *arena, struct slice content_type, struct slice swift_bytes);
+struct slice content_type_join(struct arena *arena, struct slice content_type, struct slice swift_bytes);
 
 #endif

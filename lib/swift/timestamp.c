@@ -20,8 +20,7 @@ struct timestamp timestamp_now(void)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (struct timestamp){
-	        .raw = (uint64_t)now.tv_sec * TIMESTAMP_RAW_PER_SECOND +
-	               (uint64_t)now.tv_nsec / 10000,
+		.raw = (uint64_t)now.tv_sec * TIMESTAMP_RAW_PER_SECOND + (uint64_t)now.tv_nsec / 10000,
 	};
 }
 
@@ -191,8 +190,7 @@ size_t timestamp_short(struct timestamp t, char text[TIMESTAMP_TEXT_BYTES])
 size_t timestamp_iso(struct timestamp t, char text[TIMESTAMP_TEXT_BYTES])
 {
 	assert(t.raw <= TIMESTAMP_RAW_MAX);
-	struct calendar_time time =
-	        calendar_from_seconds((int64_t)(t.raw / TIMESTAMP_RAW_PER_SECOND));
+	struct calendar_time time = calendar_from_seconds((int64_t)(t.raw / TIMESTAMP_RAW_PER_SECOND));
 	char *at = put_decimal(text, (uint32_t)time.year, 4);
 	*at++ = '-';
 	at = put_decimal(at, (uint32_t)time.month, 2);
@@ -231,8 +229,8 @@ static char *put_delta(char *to, uint64_t from_raw, uint64_t to_raw)
 	return put_hex(to, distance, hex_digits(distance));
 }
 
-size_t timestamp_encode(const struct timestamp *t1, const struct timestamp *t2,
-        const struct timestamp *t3, bool explicit_deltas, char text[TIMESTAMP_ENCODED_BYTES])
+size_t timestamp_encode(const struct timestamp *t1, const struct timestamp *t2, const struct timestamp *t3,
+	bool explicit_deltas, char text[TIMESTAMP_ENCODED_BYTES])
 {
 	char *end = put_short(text, *t1);
 	if (!t2)
@@ -254,8 +252,7 @@ static size_t find_sign(struct slice text, size_t at)
 }
 
 /* Applies the distance whose sign is at *at, if there is one, and moves *at behind it. */
-static int decode_delta(
-        struct slice text, size_t *at, struct timestamp previous, struct timestamp *ret)
+static int decode_delta(struct slice text, size_t *at, struct timestamp previous, struct timestamp *ret)
 {
 	if (*at == text.length) {
 		*ret = previous;
@@ -278,15 +275,13 @@ static int decode_delta(
 	return 0;
 }
 
-int timestamp_decode(struct slice text, struct timestamp *ret_1, struct timestamp *ret_2,
-        struct timestamp *ret_3)
+int timestamp_decode(struct slice text, struct timestamp *ret_1, struct timestamp *ret_2, struct timestamp *ret_3)
 {
 	struct timestamp t1, t2, t3;
 	size_t at = find_sign(text, 0);
 	if (timestamp_parse(slice_of(text.data, at), &t1))
 		return -EINVAL;
-	if (decode_delta(text, &at, t1, &t2) || decode_delta(text, &at, t2, &t3) ||
-	        at != text.length)
+	if (decode_delta(text, &at, t1, &t2) || decode_delta(text, &at, t2, &t3) || at != text.length)
 		return -EINVAL;
 	*ret_1 = t1;
 	*ret_2 = t2;
@@ -302,8 +297,7 @@ static void canonical(const struct timestamp *previous, struct timestamp *t)
 		t->offset = 0;
 }
 
-void timestamp_canonical_triple(
-        const struct timestamp *t1, struct timestamp *t2, struct timestamp *t3)
+void timestamp_canonical_triple(const struct timestamp *t1, struct timestamp *t2, struct timestamp *t3)
 {
 	canonical(t1, t2);
 	canonical(t2, t3);

@@ -1,16 +1,16 @@
 /*
  * Swift's timestamps: the order of all writes in a cluster. A time is an integer count of 10 µs
- *since 1970 and an offset, by which a system process supersedes a write without changing the time
- *that clients see. Seconds are never held as floating point, so every form prints exactly what was
- *read.
+ * since 1970 and an offset, by which a system process supersedes a write without changing the time
+ * that clients see. Seconds are never held as floating point, so every form prints exactly what was
+ * read.
  *
  *	normal    1795222396.77869                    what clients see
  *	internal  1795222396.77869_0000000000000001   requests, metadata, databases; equals normal
- *when the offset is 0 short     1795222396.77869_1                  head of encoded triples; equals
- *normal when the offset is 0 iso       2026-11-21T00:53:16.778690          listings
+ * when the offset is 0 short     1795222396.77869_1                  head of encoded triples; equals
+ * normal when the offset is 0 iso       2026-11-21T00:53:16.778690          listings
  *
  * Formatting is hand-written because a listing page prints ten thousand of them. Everything here is
- *pure and safe from any thread.
+ * pure and safe from any thread.
  */
 #ifndef LIB_SWIFT_TIMESTAMP_H
 #define LIB_SWIFT_TIMESTAMP_H
@@ -75,22 +75,20 @@ int timestamp_invert(struct timestamp t, struct timestamp *ret);
  * left out, unless `explicit_deltas`. Offsets of t2 and t3 are lost. Returns the length without the
  * NUL.
  */
-size_t timestamp_encode(const struct timestamp *t1, const struct timestamp *t2,
-        const struct timestamp *t3, bool explicit_deltas, char text[TIMESTAMP_ENCODED_BYTES]);
+size_t timestamp_encode(const struct timestamp *t1, const struct timestamp *t2, const struct timestamp *t3,
+	bool explicit_deltas, char text[TIMESTAMP_ENCODED_BYTES]);
 
 /*
  * The reverse. A missing or zero distance gives the previous value, with its offset; another
  * distance gives a time with offset 0. -EINVAL for bad texts and for results outside of the range.
  */
-int timestamp_decode(struct slice text, struct timestamp *ret_1, struct timestamp *ret_2,
-        struct timestamp *ret_3);
+int timestamp_decode(struct slice text, struct timestamp *ret_1, struct timestamp *ret_2, struct timestamp *ret_3);
 
 /*
  * What timestamp_decode(timestamp_encode()) would make of a triple: `t2` and `t3` take over the
  * previous value when their time equals it, and lose their offset otherwise. For stores that keep
  * the three times apart and must still compare like Swift.
  */
-void timestamp_canonical_triple(
-        const struct timestamp *t1, struct timestamp *t2, struct timestamp *t3);
+void timestamp_canonical_triple(const struct timestamp *t1, struct timestamp *t2, struct timestamp *t3);
 
 #endif

@@ -41,8 +41,7 @@ struct slice url_decode(struct arena *arena, struct slice raw, bool plus_is_blan
 
 static bool is_unreserved(char byte)
 {
-	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-	        (byte >= '0' && byte <= '9'))
+	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9'))
 		return true;
 	return byte == '_' || byte == '.' || byte == '-' || byte == '~';
 }
@@ -164,8 +163,8 @@ int query_parse(struct arena *arena, struct slice raw, struct query *ret_query)
 			continue;
 		struct slice name = take_until(&value, '=');
 		query.parameters[query.count++] = (struct query_parameter){
-		        .name = url_decode(arena, name, true),
-		        .value = url_decode(arena, value, true),
+			.name = url_decode(arena, name, true),
+			.value = url_decode(arena, value, true),
 		};
 	}
 	*ret_query = query;
@@ -193,8 +192,7 @@ static bool take_segment(struct slice *rest, bool takes_rest, struct slice *ret_
 	if (rest->length == 0 || rest->data[0] != '/')
 		return false;
 	struct slice segment = slice_of(rest->data + 1, rest->length - 1);
-	const char *end =
-	        !takes_rest && segment.length ? memchr(segment.data, '/', segment.length) : NULL;
+	const char *end = !takes_rest && segment.length ? memchr(segment.data, '/', segment.length) : NULL;
 	if (end)
 		segment.length = (size_t)(end - segment.data);
 	*rest = slice_of(segment.data + segment.length, rest->length - 1 - segment.length);
@@ -204,8 +202,7 @@ static bool take_segment(struct slice *rest, bool takes_rest, struct slice *ret_
 
 /* Walks the path; stores the segments only where `segments` is given, so that a bad path stores
  * none. */
-static int split_walk(
-        struct slice path, int minimum, int maximum, bool rest_with_last, struct slice *segments)
+static int split_walk(struct slice path, int minimum, int maximum, bool rest_with_last, struct slice *segments)
 {
 	for (int i = 0; i < maximum; i++) {
 		struct slice segment;
@@ -223,8 +220,7 @@ static int split_walk(
 	return path.length == 0 || trailing_slash ? 0 : -EINVAL;
 }
 
-int path_split_decoded(struct slice path, int minimum, int maximum, bool rest_with_last,
-        struct slice ret_segments[])
+int path_split_decoded(struct slice path, int minimum, int maximum, bool rest_with_last, struct slice ret_segments[])
 {
 	int error = split_walk(path, minimum, maximum, rest_with_last, NULL);
 	if (error)
@@ -232,8 +228,8 @@ int path_split_decoded(struct slice path, int minimum, int maximum, bool rest_wi
 	return split_walk(path, minimum, maximum, rest_with_last, ret_segments);
 }
 
-int path_split(struct arena *arena, struct slice raw_path, int minimum, int maximum,
-        bool rest_with_last, struct slice ret_segments[])
+int path_split(struct arena *arena, struct slice raw_path, int minimum, int maximum, bool rest_with_last,
+	struct slice ret_segments[])
 {
 	struct slice path = url_decode(arena, raw_path, false);
 	return path_split_decoded(path, minimum, maximum, rest_with_last, ret_segments);

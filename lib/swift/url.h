@@ -69,12 +69,11 @@ bool query_get(const struct query *query, const char *name, struct slice *ret_va
  * SLICE_NONE. `ret_segments` has `maximum` places and views into `path`. -EINVAL when the path does
  * not fit; ret_segments is then untouched.
  */
-int path_split_decoded(struct slice path, int minimum, int maximum, bool rest_with_last,
-        struct slice ret_segments[]);
+int path_split_decoded(struct slice path, int minimum, int maximum, bool rest_with_last, struct slice ret_segments[]);
 
 /* The same for a percent-encoded path without query string; the segments are views into a decoded
  * copy in the arena. */
-int path_split(struct arena *arena, struct slice raw_path, int minimum, int maximum,
-        bool rest_with_last, struct slice ret_segments[]);
+int path_split(struct arena *arena, struct slice raw_path, int minimum, int maximum, bool rest_with_last,
+	struct slice ret_segments[]);
 
 #endif

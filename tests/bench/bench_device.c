@@ -1,7 +1,7 @@
 /*
  * Synced 4 KiB object PUTs a second with 1, 16 and 64 threads, beside plain synced puts of the same
- *size into RocksDB from as many threads. Below SWIFTLET_TEST_TMP, TMPDIR or /tmp: put the disk in
- *question there.
+ * size into RocksDB from as many threads. Below SWIFTLET_TEST_TMP, TMPDIR or /tmp: put the disk in
+ * question there.
  *
  *	bench_device [seconds per figure, default 3]
  */
@@ -55,12 +55,12 @@ static void put_object(struct bench *bench, uint64_t number)
 	char name[48];
 	int length = snprintf(name, sizeof(name), "/AUTH_test/bench/%" PRIu64, number);
 	struct object_put put = {
-	        .key = key,
-	        .name = slice_of(name, (size_t)length),
-	        .timestamp = {number + 1, 0},
-	        .writer = writer,
-	        .etag = "d41d8cd98f00b204e9800998ecf8427e",
-	        .content_type = "application/octet-stream",
+		.key = key,
+		.name = slice_of(name, (size_t)length),
+		.timestamp = {number + 1, 0},
+		.writer = writer,
+		.etag = "d41d8cd98f00b204e9800998ecf8427e",
+		.content_type = "application/octet-stream",
 	};
 	result = device_commit(bench->device, object_put, &put);
 	if (result < 0)
@@ -72,8 +72,7 @@ static void put_plain(struct bench *bench, uint64_t number)
 {
 	char *error = NULL;
 	uint64_t spread = number * 0x9e3779b97f4a7c15;
-	rocksdb_put(bench->db, bench->synced, (const char *)&spread, sizeof(spread), body,
-	        BODY_BYTES, &error);
+	rocksdb_put(bench->db, bench->synced, (const char *)&spread, sizeof(spread), body, BODY_BYTES, &error);
 	if (error) {
 		fprintf(stderr, "bench_device: rocksdb_put: %s\n", error);
 		exit(1);
@@ -135,8 +134,7 @@ static double bench_plain(int thread_count, double seconds)
 	char *error = NULL;
 	rocksdb_options_t *options = rocksdb_options_create();
 	rocksdb_options_set_create_if_missing(options, 1);
-	struct bench bench = {
-	        .db = rocksdb_open(options, path, &error), .synced = rocksdb_writeoptions_create()};
+	struct bench bench = {.db = rocksdb_open(options, path, &error), .synced = rocksdb_writeoptions_create()};
 	if (error) {
 		fprintf(stderr, "bench_device: %s\n", error);
 		exit(1);

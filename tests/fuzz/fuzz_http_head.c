@@ -23,21 +23,19 @@ struct outcome {
 	struct buf text; /* the rest of what a caller sees */
 };
 
-static void describe(
-	const struct http_parser *parser, const struct headers *headers, struct outcome *outcome)
+static void describe(const struct http_parser *parser, const struct headers *headers, struct outcome *outcome)
 {
 	buf_printf(&outcome->text, "%d ", parser->status);
 	if (outcome->result <= 0)
 		return;
-	buf_printf(&outcome->text, "%lld %d %d %d %d", (long long)parser->content_length,
-		parser->has_length, parser->chunked, parser->keep_alive, parser->http_1_0);
+	buf_printf(&outcome->text, "%lld %d %d %d %d", (long long)parser->content_length, parser->has_length,
+		parser->chunked, parser->keep_alive, parser->http_1_0);
 	if (!parser->reply) {
 		buf_printf(&outcome->text, " %s ", parser->method);
 		buf_append_slice(&outcome->text, parser->target);
 	}
 	for (size_t i = 0; i < headers->count; i++)
-		buf_printf(
-			&outcome->text, "\n%s=%s", headers->items[i].name, headers->items[i].value);
+		buf_printf(&outcome->text, "\n%s=%s", headers->items[i].name, headers->items[i].value);
 }
 
 /* The reader that the parser is held against: lines end in CR LF, a name ends at the first colon.
@@ -51,29 +49,25 @@ static void check_against_lines(struct slice head, const struct headers *headers
 		assert(stop);
 		const char *colon = memchr(line, ':', (size_t)(stop - line));
 		assert(colon);
-		assert(slice_equal(slice_of(line, (size_t)(colon - line)),
-			slice_from(headers->items[i].name)));
+		assert(slice_equal(slice_of(line, (size_t)(colon - line)), slice_from(headers->items[i].name)));
 		const char *value = colon + 1;
 		const char *value_end = stop;
 		while (value < value_end && (*value == ' ' || *value == '\t'))
 			value++;
 		while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
 			value_end--;
-		assert(slice_equal(slice_of(value, (size_t)(value_end - value)),
-			slice_from(headers->items[i].value)));
+		assert(slice_equal(slice_of(value, (size_t)(value_end - value)), slice_from(headers->items[i].value)));
 		line = stop + 2;
 	}
 	assert(line == end);
 }
 
-static void check_taken(
-	const struct http_parser *parser, struct slice head, const struct headers *headers)
+static void check_taken(const struct http_parser *parser, struct slice head, const struct headers *headers)
 {
 	assert(headers->count <= HTTP_HEADER_COUNT_MAX || parser->reply);
 	assert(headers_occurrences(headers, "Content-Length") <= 1);
 	assert(headers_occurrences(headers, "Transfer-Encoding") <= 1);
-	assert(!headers_get(headers, "Content-Length") ||
-		!headers_get(headers, "Transfer-Encoding"));
+	assert(!headers_get(headers, "Content-Length") || !headers_get(headers, "Transfer-Encoding"));
 	assert(!parser->chunked || parser->content_length == -1);
 	assert(parser->reply || parser->content_length >= 0 || parser->chunked);
 	assert(parser->reply || parser->http_1_0 || headers_occurrences(headers, "Host") == 1);
@@ -99,8 +93,7 @@ static struct outcome feed(bool reply, struct slice input, size_t first)
 		memcpy(buffer + arrived, input.data + arrived, piece);
 		arrived += piece;
 		size_t used = 0;
-		outcome.result = http_parser_head(
-			&parser, buffer + outcome.used, arrived - outcome.used, &used);
+		outcome.result = http_parser_head(&parser, buffer + outcome.used, arrived - outcome.used, &used);
 		if (outcome.result >= 0)
 			outcome.used += used;
 		assert(outcome.used <= arrived);

@@ -38,8 +38,7 @@ static void check_path(struct arena *arena, struct slice text)
 					assert(i >= minimum || segments[i].length > 0);
 					bool takes_rest = rest && i == maximum - 1;
 					if (segments[i].length && !takes_rest)
-						assert(!memchr(
-						        segments[i].data, '/', segments[i].length));
+						assert(!memchr(segments[i].data, '/', segments[i].length));
 				}
 			}
 		}

@@ -36,8 +36,7 @@ static inline char *fixture_directory(void)
 	return path;
 }
 
-static inline int fixture_unlink(
-	const char *path, const struct stat *info, int type, struct FTW *position)
+static inline int fixture_unlink(const char *path, const struct stat *info, int type, struct FTW *position)
 {
 	(void)info;
 	(void)type;

@@ -45,8 +45,7 @@ struct server_thread {
 	sem_t done;
 };
 
-static inline struct http_server_options server_thread_options(
-	co_handler_function *handler, void *context)
+static inline struct http_server_options server_thread_options(co_handler_function *handler, void *context)
 {
 	return (struct http_server_options){
 		.handler = handler,
@@ -97,8 +96,7 @@ static inline void server_thread_open(struct server_thread *thread, void *argume
 	assert_int_equal(http_server_listen(thread->server, thread->fd), 0);
 }
 
-static inline void server_thread_start(
-	struct server_thread *thread, const struct http_server_options *options)
+static inline void server_thread_start(struct server_thread *thread, const struct http_server_options *options)
 {
 	*thread = (struct server_thread){.options = *options};
 	sem_init(&thread->done, 0, 0);
@@ -159,12 +157,12 @@ static inline void server_thread_stop(struct server_thread *thread)
 struct raw_client {
 	int fd;
 	struct buf input; /* read but not used yet */
-	bool ended;	  /* the server closed */
-	bool reset;	  /* it did so by a reset */
+	bool ended;       /* the server closed */
+	bool reset;       /* it did so by a reset */
 };
 
 struct raw_reply {
-	int status;	 /* 0: the connection ended before a whole head */
+	int status;      /* 0: the connection ended before a whole head */
 	struct buf head; /* as received */
 	struct buf body;
 	bool broken; /* the connection ended inside the body */
@@ -241,12 +239,10 @@ static inline void raw_read_chunked(struct raw_client *client, struct raw_reply 
 	for (;;) {
 		size_t payload = 0, used = 0;
 		if (client->input.length) {
-			assert_int_equal(chunked_decode(&decoder, client->input.data,
-						 client->input.length, &payload, &used),
-				0);
+			assert_int_equal(
+				chunked_decode(&decoder, client->input.data, client->input.length, &payload, &used), 0);
 			buf_append(&reply->body, client->input.data, payload);
-			memmove(client->input.data, client->input.data + used,
-				client->input.length - used);
+			memmove(client->input.data, client->input.data + used, client->input.length - used);
 			client->input.length -= used;
 		}
 		if (decoder.state == CHUNKED_DONE)
@@ -261,8 +257,7 @@ static inline void raw_read_chunked(struct raw_client *client, struct raw_reply 
 /* The value of a header, up to its CR; NULL when there is none. */
 static inline const char *raw_header(const struct raw_reply *reply, const char *name)
 {
-	for (const char *line = strstr(reply->head.data, "\r\n"); line;
-		line = strstr(line + 2, "\r\n"))
+	for (const char *line = strstr(reply->head.data, "\r\n"); line; line = strstr(line + 2, "\r\n"))
 		if (strncasecmp(line + 2, name, strlen(name)) == 0 && line[2 + strlen(name)] == ':')
 			return line + 4 + strlen(name);
 	return NULL;
@@ -274,8 +269,7 @@ static inline void raw_read(struct raw_client *client, bool bodiless, struct raw
 	*reply = (struct raw_reply){0};
 	buf_append_text(&reply->head, "");
 	const char *end = NULL;
-	while (!client->input.length ||
-		!(end = memmem(client->input.data, client->input.length, "\r\n\r\n", 4)))
+	while (!client->input.length || !(end = memmem(client->input.data, client->input.length, "\r\n\r\n", 4)))
 		if (!raw_more(client))
 			return;
 	raw_take(client, &reply->head, (size_t)(end + 4 - client->input.data));
@@ -293,8 +287,7 @@ static inline void raw_read(struct raw_client *client, bool bodiless, struct raw
 		continue;
 	reply->broken = length ? client->input.length < wanted : client->reset;
 	if (client->input.length)
-		raw_take(client, &reply->body,
-			client->input.length < wanted ? client->input.length : wanted);
+		raw_take(client, &reply->body, client->input.length < wanted ? client->input.length : wanted);
 }
 
 /* True when the server ends the connection without another byte. */
@@ -303,19 +296,18 @@ static inline bool raw_ends(struct raw_client *client)
 	return client->input.length == 0 && (client->ended || !raw_more(client));
 }
 
-#define assert_status(reply, expected)                                                             \
-	do {                                                                                       \
-		if ((reply).status != (expected))                                                  \
-			fail_msg("status %d instead of %d", (reply).status, (expected));           \
+#define assert_status(reply, expected)                                                                                 \
+	do {                                                                                                           \
+		if ((reply).status != (expected))                                                                      \
+			fail_msg("status %d instead of %d", (reply).status, (expected));                               \
 	} while (0)
 
-#define assert_body(reply, expected)                                                               \
-	do {                                                                                       \
-		if ((reply).body.length != strlen(expected) ||                                     \
-			((reply).body.length &&                                                    \
-				memcmp((reply).body.data, expected, (reply).body.length)))         \
-			fail_msg("body '%.*s' instead of '%s'", (int)(reply).body.length,          \
-				(reply).body.length ? (reply).body.data : "", expected);           \
+#define assert_body(reply, expected)                                                                                   \
+	do {                                                                                                           \
+		if ((reply).body.length != strlen(expected) ||                                                         \
+			((reply).body.length && memcmp((reply).body.data, expected, (reply).body.length)))             \
+			fail_msg("body '%.*s' instead of '%s'", (int)(reply).body.length,                              \
+				(reply).body.length ? (reply).body.data : "", expected);                               \
 	} while (0)
 
 #endif

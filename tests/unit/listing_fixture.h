@@ -74,21 +74,20 @@ static inline void fresh_hash(unsigned char hash[16])
 }
 
 static inline struct listing_change change_of(
-        enum listing_kind kind, const unsigned char hash[16], struct timestamp timestamp)
+	enum listing_kind kind, const unsigned char hash[16], struct timestamp timestamp)
 {
 	struct listing_change change = {
-	        .kind = kind,
-	        .account = SLICE_LITERAL("AUTH_x"),
-	        .container = kind == LISTING_CONTAINER ? SLICE_LITERAL("cc") : SLICE_NONE,
-	        .timestamp = timestamp,
-	        .policy_requested = -1,
+		.kind = kind,
+		.account = SLICE_LITERAL("AUTH_x"),
+		.container = kind == LISTING_CONTAINER ? SLICE_LITERAL("cc") : SLICE_NONE,
+		.timestamp = timestamp,
+		.policy_requested = -1,
 	};
 	memcpy(change.hash, hash, sizeof(change.hash));
 	return change;
 }
 
-static inline struct listing_change put(
-        enum listing_kind kind, const unsigned char hash[16], unsigned second)
+static inline struct listing_change put(enum listing_kind kind, const unsigned char hash[16], unsigned second)
 {
 	struct listing_change change = change_of(kind, hash, at(second));
 	assert_int_equal(device_commit(device, listing_put, &change), 0);
@@ -96,7 +95,7 @@ static inline struct listing_change put(
 }
 
 static inline struct listing_change put_policy(
-        const unsigned char hash[16], unsigned second, int requested, uint16_t policy_default)
+	const unsigned char hash[16], unsigned second, int requested, uint16_t policy_default)
 {
 	struct listing_change change = change_of(LISTING_CONTAINER, hash, at(second));
 	change.policy_requested = requested;
@@ -105,8 +104,7 @@ static inline struct listing_change put_policy(
 	return change;
 }
 
-static inline struct listing_change post(
-        enum listing_kind kind, const unsigned char hash[16], unsigned second)
+static inline struct listing_change post(enum listing_kind kind, const unsigned char hash[16], unsigned second)
 {
 	struct listing_change change = change_of(kind, hash, at(second));
 	change.keep_put_timestamp = kind == LISTING_ACCOUNT;
@@ -114,28 +112,27 @@ static inline struct listing_change post(
 	return change;
 }
 
-static inline struct listing_change delete (
-        enum listing_kind kind, const unsigned char hash[16], unsigned second)
+static inline struct listing_change delete (enum listing_kind kind, const unsigned char hash[16], unsigned second)
 {
 	struct listing_change change = change_of(kind, hash, at(second));
 	assert_int_equal(device_commit(device, listing_delete, &change), 0);
 	return change;
 }
 
-static inline enum listing_outcome put_row(const unsigned char hash[16], const char *name,
-        unsigned second, uint16_t policy, int64_t size)
+static inline enum listing_outcome put_row(
+	const unsigned char hash[16], const char *name, unsigned second, uint16_t policy, int64_t size)
 {
 	struct listing_object_row item = {
-	        .account = SLICE_LITERAL("AUTH_x"),
-	        .container = SLICE_LITERAL("cc"),
-	        .name = slice_from(name),
-	        .policy = policy,
-	        .row = {.data = at(second),
-	                .content_type_time = at(second),
-	                .meta = at(second),
-	                .size = size,
-	                .content_type = SLICE_LITERAL("text/plain"),
-	                .etag = SLICE_LITERAL("d41d8cd98f00b204e9800998ecf8427e")},
+		.account = SLICE_LITERAL("AUTH_x"),
+		.container = SLICE_LITERAL("cc"),
+		.name = slice_from(name),
+		.policy = policy,
+		.row = {.data = at(second),
+			.content_type_time = at(second),
+			.meta = at(second),
+			.size = size,
+			.content_type = SLICE_LITERAL("text/plain"),
+			.etag = SLICE_LITERAL("d41d8cd98f00b204e9800998ecf8427e")},
 	};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_object_row, &item), 0);
@@ -143,17 +140,17 @@ static inline enum listing_outcome put_row(const unsigned char hash[16], const c
 }
 
 static inline enum listing_outcome delete_row(
-        const unsigned char hash[16], const char *name, unsigned second, uint16_t policy)
+	const unsigned char hash[16], const char *name, unsigned second, uint16_t policy)
 {
 	struct listing_object_row item = {
-	        .name = slice_from(name),
-	        .policy = policy,
-	        .row = {.data = at(second),
-	                .content_type_time = at(second),
-	                .meta = at(second),
-	                .content_type = SLICE_LITERAL("application/deleted"),
-	                .etag = SLICE_LITERAL("noetag"),
-	                .deleted = true},
+		.name = slice_from(name),
+		.policy = policy,
+		.row = {.data = at(second),
+			.content_type_time = at(second),
+			.meta = at(second),
+			.content_type = SLICE_LITERAL("application/deleted"),
+			.etag = SLICE_LITERAL("noetag"),
+			.deleted = true},
 	};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_object_row, &item), 0);
@@ -161,16 +158,15 @@ static inline enum listing_outcome delete_row(
 }
 
 static inline enum listing_outcome put_container_row(const unsigned char hash[16], const char *name,
-        unsigned put_second, unsigned delete_second, int64_t objects, int64_t bytes,
-        uint16_t policy)
+	unsigned put_second, unsigned delete_second, int64_t objects, int64_t bytes, uint16_t policy)
 {
 	struct listing_container_row item = {
-	        .name = slice_from(name),
-	        .put_timestamp = at(put_second),
-	        .delete_timestamp = delete_second ? at(delete_second) : TIMESTAMP_ZERO,
-	        .object_count = objects,
-	        .bytes_used = bytes,
-	        .policy = policy,
+		.name = slice_from(name),
+		.put_timestamp = at(put_second),
+		.delete_timestamp = delete_second ? at(delete_second) : TIMESTAMP_ZERO,
+		.object_count = objects,
+		.bytes_used = bytes,
+		.policy = policy,
 	};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_container_row, &item), 0);
@@ -191,18 +187,17 @@ static inline struct listing_info read_info(enum listing_kind kind, const unsign
 	return info;
 }
 
-static inline size_t count_area(
-        enum listing_kind kind, const unsigned char hash[16], enum listing_area area)
+static inline size_t count_area(enum listing_kind kind, const unsigned char hash[16], enum listing_area area)
 {
 	struct buf lower = BUF_INIT;
 	struct buf upper = BUF_INIT;
 	listing_key(&lower, hash, area);
 	listing_key(&upper, hash, (enum listing_area)(area + 1));
-	struct device_iterator *iterator = device_iterator_new(
-	        device, listing_family(kind), buf_slice(&lower), buf_slice(&upper));
+	struct device_iterator *iterator =
+		device_iterator_new(device, listing_family(kind), buf_slice(&lower), buf_slice(&upper));
 	size_t count = 0;
 	for (bool valid = device_iterator_seek(iterator, buf_slice(&lower)); valid;
-	        valid = device_iterator_next(iterator))
+		valid = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	buf_release(&lower);
@@ -233,8 +228,7 @@ static inline struct listing_query parse_query(const char *text)
 		size_t length = strcspn(text, "&");
 		size_t name_length = strcspn(text, "=&");
 		struct slice name = {text, name_length};
-		struct slice value = {text + name_length + 1,
-		        length > name_length ? length - name_length - 1 : 0};
+		struct slice value = {text + name_length + 1, length > name_length ? length - name_length - 1 : 0};
 		if (slice_equal(name, SLICE_LITERAL("marker")))
 			query.marker = value;
 		else if (slice_equal(name, SLICE_LITERAL("end_marker")))
@@ -260,16 +254,14 @@ static inline struct listing_query parse_query(const char *text)
 	return query;
 }
 
-static inline void check_listing(
-        const unsigned char hash[16], const char *text, const char *expected)
+static inline void check_listing(const unsigned char hash[16], const char *text, const char *expected)
 {
 	struct listing_query query = parse_query(text);
 	memcpy(query.hash, hash, sizeof(query.hash));
 	struct buf names = BUF_INIT;
 	assert_int_equal(listing_walk(device, &query, append_name, &names), 0);
 	if (!slice_equal(buf_slice(&names), slice_from(expected)))
-		fail_msg("%s: got \"%.*s\", expected \"%s\"", text, SLICE_PRINT(buf_slice(&names)),
-		        expected);
+		fail_msg("%s: got \"%.*s\", expected \"%s\"", text, SLICE_PRINT(buf_slice(&names)), expected);
 	buf_release(&names);
 }
 

@@ -54,15 +54,14 @@ static inline int model_compare_names(const void *a, const void *b)
 
 static inline struct slice model_random_text(struct random *random, unsigned pieces_max, char *room)
 {
-	static const struct slice pieces[] = {SLICE_LITERAL("a"), SLICE_LITERAL("b"),
-	        SLICE_LITERAL("/"), SLICE_LITERAL("//"), SLICE_LITERAL("-"), SLICE_LITERAL("0"),
-	        SLICE_LITERAL("a/"), SLICE_LITERAL("\x01"), SLICE_LITERAL("\xc3\xa9"),
-	        SLICE_LITERAL("\xf4\x8f\xbf\xbf"), SLICE_LITERAL("\xff"), SLICE_LITERAL("\0")};
+	static const struct slice pieces[] = {SLICE_LITERAL("a"), SLICE_LITERAL("b"), SLICE_LITERAL("/"),
+		SLICE_LITERAL("//"), SLICE_LITERAL("-"), SLICE_LITERAL("0"), SLICE_LITERAL("a/"), SLICE_LITERAL("\x01"),
+		SLICE_LITERAL("\xc3\xa9"), SLICE_LITERAL("\xf4\x8f\xbf\xbf"), SLICE_LITERAL("\xff"),
+		SLICE_LITERAL("\0")};
 	unsigned count = 1 + random_below(random, pieces_max);
 	size_t length = 0;
 	for (unsigned i = 0; i < count; i++) {
-		struct slice piece =
-		        pieces[random_below(random, sizeof(pieces) / sizeof(pieces[0]))];
+		struct slice piece = pieces[random_below(random, sizeof(pieces) / sizeof(pieces[0]))];
 		memcpy(room + length, piece.data, piece.length);
 		length += piece.length;
 	}
@@ -138,8 +137,7 @@ struct model_database {
 
 /* ---- counting ---- */
 
-static inline struct listing_policy_count model_count(
-        const struct model_database *database, uint16_t policy)
+static inline struct listing_policy_count model_count(const struct model_database *database, uint16_t policy)
 {
 	struct listing_policy_count count = {.policy = policy};
 	for (size_t i = 0; i < MODEL_NAMES; i++) {
@@ -207,14 +205,13 @@ struct model_result {
 	bool is_deleted;
 };
 
-static inline void model_create(
-        struct model_database *database, struct timestamp timestamp, uint16_t policy)
+static inline void model_create(struct model_database *database, struct timestamp timestamp, uint16_t policy)
 {
 	database->info = (struct model_info){
-	        .exists = true,
-	        .put = timestamp,
-	        .status_changed = timestamp,
-	        .policy = policy,
+		.exists = true,
+		.put = timestamp,
+		.status_changed = timestamp,
+		.policy = policy,
 	};
 	if (database->kind == LISTING_CONTAINER)
 		database->info.policy_known[policy] = true;
@@ -245,11 +242,10 @@ static inline void model_raise(struct timestamp *timestamp, struct timestamp oth
 
 /* Container server, _update_or_create. */
 static inline enum listing_outcome model_update_or_create(
-        struct model_database *database, const struct model_change *change)
+	struct model_database *database, const struct model_change *change)
 {
 	struct model_info *info = &database->info;
-	uint16_t policy = change->policy_requested >= 0 ? (uint16_t)change->policy_requested
-	                                                : change->policy_default;
+	uint16_t policy = change->policy_requested >= 0 ? (uint16_t)change->policy_requested : change->policy_default;
 	if (!info->exists) {
 		model_create(database, change->timestamp, policy);
 		return LISTING_CREATED;
@@ -271,8 +267,7 @@ static inline enum listing_outcome model_update_or_create(
 }
 
 /* Account server, PUT. */
-static inline enum listing_outcome model_put_account(
-        struct model_database *database, const struct model_change *change)
+static inline enum listing_outcome model_put_account(struct model_database *database, const struct model_change *change)
 {
 	struct model_info *info = &database->info;
 	if (!info->exists) {
@@ -285,13 +280,12 @@ static inline enum listing_outcome model_put_account(
 	return LISTING_UPDATED;
 }
 
-static inline struct model_result model_put(
-        struct model_database *database, const struct model_change *change)
+static inline struct model_result model_put(struct model_database *database, const struct model_change *change)
 {
 	struct model_info before = database->info;
 	struct model_result result = {.outcome = database->kind == LISTING_CONTAINER
-	                                                 ? model_update_or_create(database, change)
-	                                                 : model_put_account(database, change)};
+							 ? model_update_or_create(database, change)
+							 : model_put_account(database, change)};
 	bool accepted = result.outcome == LISTING_CREATED || result.outcome == LISTING_UPDATED;
 	if (accepted && !model_update_metadata(&database->info, change)) {
 		database->info = before;
@@ -301,8 +295,7 @@ static inline struct model_result model_put(
 	return result;
 }
 
-static inline struct model_result model_post(
-        struct model_database *database, const struct model_change *change)
+static inline struct model_result model_post(struct model_database *database, const struct model_change *change)
 {
 	struct model_info before = database->info;
 	struct model_result result = {.outcome = LISTING_MISSING, .policy = before.policy};
@@ -335,8 +328,7 @@ static inline void model_delete_db(struct model_info *info, struct timestamp tim
 	info->status_deleted = true;
 }
 
-static inline struct model_result model_delete(
-        struct model_database *database, const struct model_change *change)
+static inline struct model_result model_delete(struct model_database *database, const struct model_change *change)
 {
 	struct model_info *info = &database->info;
 	struct model_result result = {.outcome = LISTING_MISSING, .policy = info->policy};
@@ -376,8 +368,8 @@ struct model_object_change {
 };
 
 /* update_new_item_from_existing, on the texts. */
-static inline bool model_merge(struct model_object *item, const struct model_object *existing,
-        const struct model_object_change *change)
+static inline bool model_merge(
+	struct model_object *item, const struct model_object *existing, const struct model_object_change *change)
 {
 	struct timestamp data = change->data;
 	struct timestamp type = change->type;
@@ -387,10 +379,8 @@ static inline bool model_merge(struct model_object *item, const struct model_obj
 	struct timestamp old_meta = TIMESTAMP_ZERO;
 	bool newer = !existing->exists;
 	if (existing->exists) {
-		(void)timestamp_decode(
-		        slice_from(existing->created_at), &old_data, &old_type, &old_meta);
-		newer = model_newer(data, old_data) || model_newer(type, old_type) ||
-		        model_newer(meta, old_meta);
+		(void)timestamp_decode(slice_from(existing->created_at), &old_data, &old_type, &old_meta);
+		newer = model_newer(data, old_data) || model_newer(type, old_type) || model_newer(meta, old_meta);
 		if (!model_newer(data, old_data)) {
 			item->size = existing->size;
 			item->etag = existing->etag;
@@ -409,7 +399,7 @@ static inline bool model_merge(struct model_object *item, const struct model_obj
 }
 
 static inline enum listing_outcome model_put_object(
-        struct model_database *database, const struct model_object_change *change)
+	struct model_database *database, const struct model_object_change *change)
 {
 	enum listing_outcome outcome = LISTING_UPDATED;
 	if (!database->info.exists) {
@@ -439,24 +429,22 @@ struct model_container_change {
 
 /* Swift writes such a row again; the store need not, and nobody can tell but by the row's number.
  */
-static inline bool model_same_container(
-        const struct model_container *a, const struct model_container *b)
+static inline bool model_same_container(const struct model_container *a, const struct model_container *b)
 {
 	return a->exists == b->exists && timestamp_compare(a->put, b->put) == 0 &&
-	       timestamp_compare(a->delete, b->delete) == 0 && a->objects == b->objects &&
-	       a->bytes == b->bytes && a->policy == b->policy;
+	       timestamp_compare(a->delete, b->delete) == 0 && a->objects == b->objects && a->bytes == b->bytes &&
+	       a->policy == b->policy;
 }
 
 /* Account backend, put_container and merge_items. */
 static inline enum listing_outcome model_put_container(
-        struct model_database *database, const struct model_container_change *change)
+	struct model_database *database, const struct model_container_change *change)
 {
 	enum listing_outcome outcome = LISTING_UPDATED;
 	if (!database->info.exists && change->create_missing) {
 		model_create(database, change->timestamp, 0);
 		outcome = LISTING_CREATED;
-	} else if (!database->info.exists ||
-	           (model_is_deleted(database) && !change->override_deleted)) {
+	} else if (!database->info.exists || (model_is_deleted(database) && !change->override_deleted)) {
 		return LISTING_MISSING;
 	}
 	struct model_container *existing = &database->containers[change->name];
@@ -483,8 +471,7 @@ struct model_entry {
 	unsigned index; /* of the name, for rows */
 };
 
-static inline bool model_is_listed(
-        const struct model_database *database, uint16_t policy, unsigned index)
+static inline bool model_is_listed(const struct model_database *database, uint16_t policy, unsigned index)
 {
 	if (database->kind == LISTING_ACCOUNT)
 		return database->containers[index].exists && !database->containers[index].deleted;
@@ -492,8 +479,7 @@ static inline bool model_is_listed(
 }
 
 /* The bounds of a query, but for the delimiter. */
-static inline bool model_in_range(
-        const struct listing_query *query, struct slice prefix, struct slice name)
+static inline bool model_in_range(const struct listing_query *query, struct slice prefix, struct slice name)
 {
 	struct slice above = query->reverse ? query->end_marker : query->marker;
 	struct slice below = query->reverse ? query->marker : query->end_marker;
@@ -507,9 +493,8 @@ static inline bool model_in_range(
 }
 
 /* Sort and filter; returns the number of entries. `prefix_room` keeps the prefix of path mode. */
-static inline size_t model_list(const struct model_database *database,
-        const struct listing_query *query, char *prefix_room,
-        struct model_entry entries[MODEL_NAMES])
+static inline size_t model_list(const struct model_database *database, const struct listing_query *query,
+	char *prefix_room, struct model_entry entries[MODEL_NAMES])
 {
 	struct slice above = query->reverse ? query->end_marker : query->marker;
 	struct slice prefix = query->prefix;
@@ -529,25 +514,20 @@ static inline size_t model_list(const struct model_database *database,
 	for (unsigned i = 0; i < MODEL_NAMES && count < query->limit; i++) {
 		unsigned index = query->reverse ? MODEL_NAMES - 1 - i : i;
 		struct slice name = model_names[index];
-		if (!model_is_listed(database, query->policy, index) ||
-		        !model_in_range(query, prefix, name))
+		if (!model_is_listed(database, query->policy, index) || !model_in_range(query, prefix, name))
 			continue;
-		const char *found = delimiter.length ? memmem(name.data + prefix.length,
-		                                               name.length - prefix.length,
-		                                               delimiter.data, delimiter.length)
-		                                     : NULL;
-		struct slice group = {
-		        name.data, found ? (size_t)(found - name.data) + delimiter.length : 0};
-		if (path_mode &&
-		        (slice_equal(name, prefix) || (found && group.length < name.length)))
+		const char *found = delimiter.length ? memmem(name.data + prefix.length, name.length - prefix.length,
+							       delimiter.data, delimiter.length)
+						     : NULL;
+		struct slice group = {name.data, found ? (size_t)(found - name.data) + delimiter.length : 0};
+		if (path_mode && (slice_equal(name, prefix) || (found && group.length < name.length)))
 			continue;
 		if (!found || path_mode) {
 			entries[count++] = (struct model_entry){.name = name, .index = index};
 		} else if (!slice_equal(group, last)) {
 			last = group;
 			if (!slice_equal(group, above))
-				entries[count++] =
-				        (struct model_entry){.subdir = true, .name = group};
+				entries[count++] = (struct model_entry){.subdir = true, .name = group};
 		}
 	}
 	return count;

@@ -26,8 +26,7 @@
 #include "tests/unit/device_fixture.h"
 
 #define NAME SLICE_LITERAL("/a/c/o")
-static const struct object_key key = {
-	3, {0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}};
+static const struct object_key key = {3, {0xab, 0xcd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}};
 
 struct fixture {
 	char *path;
@@ -83,8 +82,7 @@ static inline struct object_writer *write_body(
 	struct device *device, uint64_t size, bool announced, size_t piece, unsigned seed)
 {
 	struct object_writer *writer;
-	assert_int_equal(
-		object_writer_new(device, &key, announced ? (int64_t)size : -1, &writer), 0);
+	assert_int_equal(object_writer_new(device, &key, announced ? (int64_t)size : -1, &writer), 0);
 	char *data = xmalloc(piece);
 	for (uint64_t done = 0; done < size; done += piece) {
 		size_t part = size - done < piece ? (size_t)(size - done) : piece;
@@ -132,13 +130,10 @@ static inline struct object_record read_record(struct fixture *fixture)
 	return record;
 }
 
-static inline void assert_bytes(
-	struct object_body *body, uint64_t offset, size_t bytes, uint64_t size, unsigned seed)
+static inline void assert_bytes(struct object_body *body, uint64_t offset, size_t bytes, uint64_t size, unsigned seed)
 {
 	char *data = xmalloc(bytes);
-	ssize_t expected = offset >= size	   ? 0
-			   : size - offset < bytes ? (ssize_t)(size - offset)
-						   : (ssize_t)bytes;
+	ssize_t expected = offset >= size ? 0 : size - offset < bytes ? (ssize_t)(size - offset) : (ssize_t)bytes;
 	assert_int_equal(object_body_read(body, offset, data, bytes), expected);
 	for (ssize_t i = 0; i < expected; i++)
 		if ((unsigned char)data[i] != byte_at(offset + (uint64_t)i, seed))
@@ -181,11 +176,9 @@ static inline int count_names(struct fixture *fixture, const char *folder)
 
 static inline int count_values(struct fixture *fixture, enum device_family family)
 {
-	struct device_iterator *iterator =
-		device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
+	struct device_iterator *iterator = device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
 	int count = 0;
-	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found;
-		found = device_iterator_next(iterator))
+	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found; found = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	return count;

@@ -87,8 +87,7 @@ static inline void script_expect(size_t index, const char *name, const char *exp
 {
 	const char *value = script_header(index, name);
 	if (!value || strcmp(value, expected) != 0)
-		fail_msg("update %zu: %s is %s, expected %s", index, name,
-			value ? value : "missing", expected);
+		fail_msg("update %zu: %s is %s, expected %s", index, name, value ? value : "missing", expected);
 }
 
 static inline void script_expect_path(size_t index, enum method method, const char *expected)
@@ -120,11 +119,8 @@ static inline int fixture_recover(struct device *device, void *unused)
 static inline void fixture_start(struct fixture *fixture)
 {
 	static const char *const names[] = {"d1", NULL};
-	const struct device_set_options devices = {.root = fixture->root,
-		.names = names,
-		.create = true,
-		.threads = 2,
-		.opened = fixture_recover};
+	const struct device_set_options devices = {
+		.root = fixture->root, .names = names, .create = true, .threads = 2, .opened = fixture_recover};
 	assert_int_equal(device_set_open(&devices, &fixture->devices), 0);
 	fixture->entry = device_set_find(fixture->devices, "d1");
 	fixture->options.devices = fixture->devices;
@@ -242,7 +238,7 @@ struct exchange {
 	struct reply reply;
 	struct test_body body;
 	struct slice received; /* the reply's body */
-	int error;	       /* how its stream ended */
+	int error;             /* how its stream ended */
 };
 
 /* "METHOD /path [Name: value] …" */
@@ -272,8 +268,7 @@ static inline void exchange_init(struct exchange *exchange, const char *line)
 	const char *length = headers_get(&exchange->request.headers, "Content-Length");
 	exchange->request.has_length = length != NULL;
 	exchange->request.content_length = length ? strtoll(length, NULL, 10) : 0;
-	exchange->request.chunked =
-		headers_get(&exchange->request.headers, "Transfer-Encoding") != NULL;
+	exchange->request.chunked = headers_get(&exchange->request.headers, "Transfer-Encoding") != NULL;
 }
 
 static inline void exchange_body(struct exchange *exchange, struct slice bytes)
@@ -321,8 +316,8 @@ static inline void expect_status(const struct exchange *exchange, const char *li
 }
 
 /* Sends a request with a body; the exchange must be released. */
-static inline void co_send(struct fixture *fixture, struct exchange *exchange, const char *line,
-	struct slice bytes, int expected)
+static inline void co_send(
+	struct fixture *fixture, struct exchange *exchange, const char *line, struct slice bytes, int expected)
 {
 	exchange_init(exchange, line);
 	if (exchange->request.method == METHOD_PUT)
@@ -332,21 +327,18 @@ static inline void co_send(struct fixture *fixture, struct exchange *exchange, c
 }
 
 /* The same where nothing but the status matters. */
-static inline void co_expect(
-	struct fixture *fixture, const char *line, const char *body, int expected)
+static inline void co_expect(struct fixture *fixture, const char *line, const char *body, int expected)
 {
 	struct exchange exchange;
 	co_send(fixture, &exchange, line, slice_from(body), expected);
 	exchange_release(&exchange);
 }
 
-static inline void expect_header(
-	const struct exchange *exchange, const char *name, const char *expected)
+static inline void expect_header(const struct exchange *exchange, const char *name, const char *expected)
 {
 	const char *value = headers_get(&exchange->reply.headers, name);
 	if (expected ? !value || strcmp(value, expected) != 0 : value != NULL)
-		fail_msg("%s is %s, expected %s", name, value ? value : "missing",
-			expected ? expected : "missing");
+		fail_msg("%s is %s, expected %s", name, value ? value : "missing", expected ? expected : "missing");
 }
 
 /* ---- promises ---- */
@@ -362,8 +354,7 @@ static inline int see_promise(uint64_t number, struct slice value, void *argumen
 	(void)number;
 	struct promises_seen *seen = argument;
 	assert_true(seen->count < 16);
-	assert_int_equal(
-		object_update_decode(value, seen->arena, &seen->updates[seen->count++]), 0);
+	assert_int_equal(object_update_decode(value, seen->arena, &seen->updates[seen->count++]), 0);
 	return 0;
 }
 

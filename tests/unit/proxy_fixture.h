@@ -1,8 +1,8 @@
 /*
  * A proxy over fake account, container and object servers, all in one loop. The rings are built
- *into a temporary directory; every device is a server of this process at an address of its
- *own, 10.0.0.1 to 10.0.0.12. What a service answers is a script, consumed in the order in which
- *requests arrive, whichever server they go to:
+ * into a temporary directory; every device is a server of this process at an address of its
+ * own, 10.0.0.1 to 10.0.0.12. What a service answers is a script, consumed in the order in which
+ * requests arrive, whichever server they go to:
  *
  *	201         the status, at once
  *	^409        the same before the request's body is read
@@ -13,7 +13,7 @@
  *	slow201     answers after SLOW_MS
  *
  * When the script is at its end the service's usual answer follows: what a healthy server would
- *say.
+ * say.
  */
 #ifndef TESTS_UNIT_PROXY_FIXTURE_H
 #define TESTS_UNIT_PROXY_FIXTURE_H
@@ -51,7 +51,7 @@ struct fake_step {
 	bool slow;
 	bool breaks;
 	bool hangs;
-	size_t at;	  /* of breaks and hangs */
+	size_t at;        /* of breaks and hangs */
 	const char *time; /* X-Backend-Timestamp, or NULL */
 };
 
@@ -64,8 +64,8 @@ struct fake_request {
 	const char *query;
 	struct headers headers;
 	size_t received; /* bytes of body */
-	int error;	 /* of the body */
-	bool complete;	 /* the body was read to its end */
+	int error;       /* of the body */
+	bool complete;   /* the body was read to its end */
 };
 
 struct proxy_fixture {
@@ -80,12 +80,12 @@ struct proxy_fixture {
 	int usual_status[BACKEND_SERVICE_COUNT]; /* instead of a healthy server's; 0: healthy */
 	struct fake_request requests[FAKE_REQUESTS_MAX];
 	size_t request_count;
-	const char *content;		/* of the object */
-	const char *listing;		/* of a container or account */
+	const char *content;            /* of the object */
+	const char *listing;            /* of a container or account */
 	const char *object_headers[16]; /* name, value, …, NULL: of a healthy object's GET */
 	const char *container_headers[16];
 	size_t bodies_open; /* of replies, not closed yet */
-	bool over;	    /* ends what hangs */
+	bool over;          /* ends what hangs */
 	bool no_container;  /* HEAD of a container: 404 */
 	bool no_account;    /* HEAD of an account: 404, until somebody PUTs it */
 };
@@ -129,8 +129,7 @@ static inline void fixture_script(enum backend_service service, const char *text
 	fixture->script_count[service] = fixture->script_next[service] = 0;
 	for (char *word = strsep(&copy, " "); word; word = strsep(&copy, " "))
 		if (*word)
-			fixture->script[service][fixture->script_count[service]++] =
-				parse_step(word);
+			fixture->script[service][fixture->script_count[service]++] = parse_step(word);
 }
 
 static inline void co_hang(void)
@@ -181,8 +180,7 @@ static inline void fake_body_close(struct body *body)
 	fake_fixture->bodies_open--;
 }
 
-static inline void fake_give_body(
-	struct reply *reply, struct fake_step step, const char *data, size_t length)
+static inline void fake_give_body(struct reply *reply, struct fake_step step, const char *data, size_t length)
 {
 	static const struct body_operations operations = {co_fake_body_next, fake_body_close};
 	struct fake_body *body = arena_zalloc(reply->arena, sizeof(*body));
@@ -198,16 +196,14 @@ static inline void fake_add_headers(struct reply *reply, const char *const *pair
 		headers_set(&reply->headers, pairs[0], pairs[1]);
 }
 
-static inline void fake_object_body(
-	struct request *request, struct reply *reply, struct fake_step step)
+static inline void fake_object_body(struct request *request, struct reply *reply, struct fake_step step)
 {
 	const char *content = fake_fixture->content;
 	size_t first = 0, last = strlen(content) - 1;
 	const char *range = headers_get(&request->headers, "Range");
 	if (range && sscanf(range, "bytes=%zu-%zu", &first, &last) == 2) {
 		reply->status = 206;
-		headers_set_format(&reply->headers, "Content-Range", "bytes %zu-%zu/%zu", first,
-			last, strlen(content));
+		headers_set_format(&reply->headers, "Content-Range", "bytes %zu-%zu/%zu", first, last, strlen(content));
 	}
 	if (request->method == METHOD_HEAD)
 		headers_set_format(&reply->headers, "Content-Length", "%zu", strlen(content));
@@ -215,8 +211,8 @@ static inline void fake_object_body(
 		fake_give_body(reply, step, content + first, last - first + 1);
 }
 
-static inline void fake_good_read(enum backend_service service, struct request *request,
-	struct reply *reply, struct fake_step step)
+static inline void fake_good_read(
+	enum backend_service service, struct request *request, struct reply *reply, struct fake_step step)
 {
 	if (service == BACKEND_OBJECT) {
 		headers_set(&reply->headers, "Etag", "\"0123456789abcdef0123456789abcdef\"");
@@ -260,8 +256,7 @@ static inline int healthy_status(enum backend_service service, enum method metho
 }
 
 /* Reads the body as far as the step wants. */
-static inline void co_fake_receive(
-	struct request *request, struct fake_step step, struct fake_request *record)
+static inline void co_fake_receive(struct request *request, struct fake_step step, struct fake_request *record)
 {
 	bool stops = step.breaks || step.hangs;
 	while (!stops || record->received < step.at) {
@@ -297,8 +292,7 @@ static inline void co_fake_handle(void *context, struct request *request, struct
 	struct fake_request *record = &fixture->requests[fixture->request_count++];
 	*record = (struct fake_request){service, server->device, request->method,
 		arena_strndup(fixture->arena, request->path.data, request->path.length),
-		arena_strndup(fixture->arena, request->query.data, request->query.length), {0}, 0,
-		0, false};
+		arena_strndup(fixture->arena, request->query.data, request->query.length), {0}, 0, 0, false};
 	headers_init(&record->headers, fixture->arena);
 	headers_copy(&record->headers, &request->headers);
 	if (!step.status)
@@ -331,14 +325,13 @@ static inline void fake_servers_register(void)
 		snprintf(addresses[i], sizeof(addresses[i]), "10.0.0.%d", i + 1);
 		for (enum backend_service service = 0; service < BACKEND_SERVICE_COUNT; service++) {
 			servers[service][i] = (struct fake_server){service, i + 1};
-			backend_register_local(service, addresses[i], FAKE_PORT + (int)service,
-				co_fake_handle, &servers[service][i]);
+			backend_register_local(
+				service, addresses[i], FAKE_PORT + (int)service, co_fake_handle, &servers[service][i]);
 		}
 	}
 }
 
-static inline void make_fixture_ring(
-	struct proxy_fixture *fixture, enum backend_service service, double replicas)
+static inline void make_fixture_ring(struct proxy_fixture *fixture, enum backend_service service, double replicas)
 {
 	static const char *const names[] = {"account", "container", "object"};
 	struct ring_builder *builder;
@@ -376,9 +369,9 @@ static inline void fixture_start_proxy(struct proxy_fixture *fixture)
 {
 	proxy_free(fixture->proxy);
 	fixture->proxy = proxy_new(&fixture->options);
-	const struct filter filters[] = {filter_gatekeeper(fixture->proxy),
-		filter_healthcheck(fixture->proxy), filter_proxy_logging(fixture->proxy),
-		filter_listing_formats(fixture->proxy), filter_copy(fixture->proxy)};
+	const struct filter filters[] = {filter_gatekeeper(fixture->proxy), filter_healthcheck(fixture->proxy),
+		filter_proxy_logging(fixture->proxy), filter_listing_formats(fixture->proxy),
+		filter_copy(fixture->proxy)};
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		proxy_add_filter(fixture->proxy, &filters[i]);
 }
@@ -394,8 +387,7 @@ static inline struct proxy_fixture *proxy_fixture_new(
 	make_fixture_ring(fixture, BACKEND_CONTAINER, container_replicas);
 	make_fixture_ring(fixture, BACKEND_OBJECT, object_replicas);
 	assert_int_equal(ring_store_open(fixture->root, &fixture->rings, NULL), 0);
-	fixture->content =
-		"The quick brown fox jumps over the lazy dog, and the dog does not mind at all.";
+	fixture->content = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all.";
 	fixture->listing = "[]";
 	fixture->options = (struct proxy_options){
 		.rings = fixture->rings,
@@ -450,8 +442,7 @@ static inline void co_fixture_test(void *argument)
 
 /* Runs the test in a loop, with a proxy of its own and as many replicas; nothing may be left over.
  */
-static inline void with_proxy(
-	void (*co_test)(struct proxy_fixture *fixture), double containers, double objects)
+static inline void with_proxy(void (*co_test)(struct proxy_fixture *fixture), double containers, double objects)
 {
 	struct fixture_test test = {co_test, proxy_fixture_new(3, containers, objects)};
 	fixture_run(co_fixture_test, &test);
@@ -491,8 +482,7 @@ static inline void co_ask(struct answer *answer, const char *line)
 	answer->status = reply->status;
 	answer->body = reply->text;
 	if (reply->body)
-		answer->body_error = co_body_read_all(
-			reply->body, answer->exchange.arena, 1 << 20, &answer->body);
+		answer->body_error = co_body_read_all(reply->body, answer->exchange.arena, 1 << 20, &answer->body);
 	reply_finish(request, reply, answer->body.length, answer->body_error);
 	co_yield ();
 	answer->duration_ms = loop_now_ms() - start;
@@ -514,8 +504,7 @@ static inline void co_expect(const char *line, int status)
 	struct answer answer;
 	co_ask(&answer, line);
 	if (answer.status != status)
-		fail_msg("%s: %d (%.*s), expected %d", line, answer.status,
-			SLICE_PRINT(answer.body), status);
+		fail_msg("%s: %d (%.*s), expected %d", line, answer.status, SLICE_PRINT(answer.body), status);
 	answer_release(&answer);
 }
 
@@ -525,14 +514,12 @@ static inline size_t count_requests(enum backend_service service, enum method me
 {
 	size_t count = 0;
 	for (size_t i = 0; i < fake_fixture->request_count; i++)
-		count += fake_fixture->requests[i].service == service &&
-			 fake_fixture->requests[i].method == method;
+		count += fake_fixture->requests[i].service == service && fake_fixture->requests[i].method == method;
 	return count;
 }
 
 /* The n-th request (from 0) with that service and method. */
-static inline const struct fake_request *nth_request(
-	enum backend_service service, enum method method, size_t n)
+static inline const struct fake_request *nth_request(enum backend_service service, enum method method, size_t n)
 {
 	for (size_t i = 0; i < fake_fixture->request_count; i++) {
 		const struct fake_request *request = &fake_fixture->requests[i];
@@ -560,8 +547,8 @@ static inline size_t ring_order(int devices[FAKE_DEVICES_MAX])
 	size_t count = 0;
 	bool handoff;
 	const struct ring_device *device;
-	assert_int_equal(nodes_init(&nodes, fake_fixture->proxy, BACKEND_OBJECT, 0,
-				 SLICE_LITERAL("a"), SLICE_LITERAL("c"), SLICE_LITERAL("o"), false),
+	assert_int_equal(nodes_init(&nodes, fake_fixture->proxy, BACKEND_OBJECT, 0, SLICE_LITERAL("a"),
+				 SLICE_LITERAL("c"), SLICE_LITERAL("o"), false),
 		0);
 	nodes.left = FAKE_DEVICES_MAX;
 	size_t primaries = nodes.primary_count;

@@ -40,8 +40,8 @@ struct server_fixture {
 static const struct server_policy fixture_policies[] = {{0, "gold"}, {1, "ec42"}};
 
 /* The ring of the tests: every account is on d1 of this process. */
-static inline size_t fixture_account_nodes(void *argument, struct slice account,
-        struct account_node *ret_nodes, size_t max, uint32_t *ret_partition)
+static inline size_t fixture_account_nodes(
+	void *argument, struct slice account, struct account_node *ret_nodes, size_t max, uint32_t *ret_partition)
 {
 	(void)argument;
 	(void)account;
@@ -60,8 +60,7 @@ static inline bool fixture_peer_allowed(void *argument, const char *ip, int port
 static inline void fixture_open_devices(struct server_fixture *fixture)
 {
 	static const char *const names[] = {"d1", NULL};
-	struct device_set_options devices = {
-	        .root = fixture->root, .names = names, .create = true, .threads = 2};
+	struct device_set_options devices = {.root = fixture->root, .names = names, .create = true, .threads = 2};
 	assert_int_equal(device_set_open(&devices, &fixture->devices), 0);
 	fixture->container_options.devices = fixture->devices;
 	fixture->account_options.devices = fixture->devices;
@@ -83,17 +82,17 @@ static inline struct server_fixture *server_fixture_new(void)
 	fixture->hash_path.suffix = SLICE_LITERAL("changeme");
 	fixture->policies = (struct server_policies){fixture_policies, 2, 0};
 	fixture->container_options = (struct container_server_options){
-	        .hash_path = &fixture->hash_path,
-	        .constraints = &constraints_default,
-	        .policies = &fixture->policies,
-	        .account_timeouts = {.connect_ms = 500, .node_ms = 3000},
-	        .account_nodes = fixture_account_nodes,
-	        .peer_allowed = fixture_peer_allowed,
+		.hash_path = &fixture->hash_path,
+		.constraints = &constraints_default,
+		.policies = &fixture->policies,
+		.account_timeouts = {.connect_ms = 500, .node_ms = 3000},
+		.account_nodes = fixture_account_nodes,
+		.peer_allowed = fixture_peer_allowed,
 	};
 	fixture->account_options = (struct account_server_options){
-	        .hash_path = &fixture->hash_path,
-	        .constraints = &constraints_default,
-	        .policies = &fixture->policies,
+		.hash_path = &fixture->hash_path,
+		.constraints = &constraints_default,
+		.policies = &fixture->policies,
 	};
 	fixture_open_devices(fixture);
 	return fixture;
@@ -185,8 +184,8 @@ static inline void exchange_release(struct exchange *exchange)
 }
 
 /* Sends one request and compares the status; the exchange must be released. */
-static inline void co_fixture_send(struct exchange *exchange, co_handler_function *handler,
-        void *server, const char *line, int expected_status)
+static inline void co_fixture_send(
+	struct exchange *exchange, co_handler_function *handler, void *server, const char *line, int expected_status)
 {
 	char *copy = xstrdup(line);
 	exchange_init(exchange, copy);
@@ -194,12 +193,11 @@ static inline void co_fixture_send(struct exchange *exchange, co_handler_functio
 	handler(server, &exchange->request, &exchange->reply);
 	if (exchange->reply.status != expected_status)
 		fail_msg("%s: status %d (%.*s), expected %d", line, exchange->reply.status,
-		        SLICE_PRINT(exchange->reply.text), expected_status);
+			SLICE_PRINT(exchange->reply.text), expected_status);
 }
 
 /* The same where nothing but the status matters. */
-static inline void co_fixture_expect(
-        co_handler_function *handler, void *server, const char *line, int expected_status)
+static inline void co_fixture_expect(co_handler_function *handler, void *server, const char *line, int expected_status)
 {
 	struct exchange exchange;
 	co_fixture_send(&exchange, handler, server, line, expected_status);
@@ -234,8 +232,8 @@ static inline bool is_time_of_creation(const char *name)
 	return strcasecmp(name, "X-Timestamp") == 0 || strcasecmp(name, "X-Backend-Timestamp") == 0;
 }
 
-static inline void compare_header(const char *request, const struct exchange *exchange,
-        const char *name, const char *expected)
+static inline void compare_header(
+	const char *request, const struct exchange *exchange, const char *name, const char *expected)
 {
 	const char *value = headers_get(&exchange->reply.headers, name);
 	char length[24];
@@ -251,17 +249,15 @@ static inline void compare_header(const char *request, const struct exchange *ex
 }
 
 /* "HTTP/1.1 404 Not Found [Name: value] …" and the body's text, or NULL. */
-static inline void compare_reply(
-        const char *request, const struct exchange *exchange, char *head, const char *body)
+static inline void compare_reply(const char *request, const struct exchange *exchange, char *head, const char *body)
 {
 	const struct reply *reply = &exchange->reply;
 	char *headers = strchr(head, '[');
 	char status[80];
 	snprintf(status, sizeof(status), "HTTP/1.1 %d %s ", reply->status,
-	        reply->reason ? reply->reason : status_reason(reply->status));
+		reply->reason ? reply->reason : status_reason(reply->status));
 	if (strncmp(head, status, strlen(status)) != 0)
-		fail_msg("%s: %s(%.*s), expected %s", request, status, SLICE_PRINT(reply->text),
-		        head);
+		fail_msg("%s: %s(%.*s), expected %s", request, status, SLICE_PRINT(reply->text), head);
 	size_t expected_count = 0;
 	bool has_length = false;
 	while (headers && (headers = strchr(headers, '['))) {
@@ -274,8 +270,7 @@ static inline void compare_reply(
 		expected_count++;
 		headers = end + 1;
 	}
-	size_t count =
-	        reply->headers.count + has_length - headers_occurrences(&reply->headers, "Allow");
+	size_t count = reply->headers.count + has_length - headers_occurrences(&reply->headers, "Allow");
 	if (count != expected_count)
 		fail_msg("%s: %zu headers, expected %zu", request, count, expected_count);
 	if (!slice_equal(reply->text, slice_from(body)))

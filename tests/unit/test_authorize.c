@@ -18,22 +18,21 @@
 #include "proxy/users.h"
 
 /* Several prefixes, every special group, a user with "_" in both names. */
-static const char configuration[] =
-	"[swiftlet]\n"
-	"hash_path_suffix = x\n"
-	"[auth]\n"
-	"reseller_prefix = AUTH, SERVICE\n"
-	"SERVICE_require_group = .service\n"
-	"user_admin_admin = admin .admin .reseller_admin\n"
-	"user_test_tester = testing .admin\n"
-	"user_test_tester3 = testing3\n"
-	"user_test2_tester2 = testing2 .admin\n"
-	"user_read_er = reading .reseller_reader\n"
-	"user_glance_glance = glancepw .service\n"
-	"user_s_ervice = serving .admin .service\n"
-	"user_url_user = key .admin https://other.example/v1/AUTH_elsewhere\n"
-	"user_host_user = key $HOST/v1/AUTH_x?$HOST\n"
-	"user64_dW5kZXJfc2NvcmU_YV9i = testing4 .admin\n";
+static const char configuration[] = "[swiftlet]\n"
+				    "hash_path_suffix = x\n"
+				    "[auth]\n"
+				    "reseller_prefix = AUTH, SERVICE\n"
+				    "SERVICE_require_group = .service\n"
+				    "user_admin_admin = admin .admin .reseller_admin\n"
+				    "user_test_tester = testing .admin\n"
+				    "user_test_tester3 = testing3\n"
+				    "user_test2_tester2 = testing2 .admin\n"
+				    "user_read_er = reading .reseller_reader\n"
+				    "user_glance_glance = glancepw .service\n"
+				    "user_s_ervice = serving .admin .service\n"
+				    "user_url_user = key .admin https://other.example/v1/AUTH_elsewhere\n"
+				    "user_host_user = key $HOST/v1/AUTH_x?$HOST\n"
+				    "user64_dW5kZXJfc2NvcmU_YV9i = testing4 .admin\n";
 
 static const char empty_prefix_configuration[] = "[swiftlet]\n"
 						 "hash_path_suffix = x\n"
@@ -70,8 +69,7 @@ static int co_account_acl(struct request *request, struct proxy_context *context
 	return 0;
 }
 
-static void co_application(
-	const struct filter *filter, struct request *request, struct reply *reply)
+static void co_application(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	(void)filter;
 	struct proxy_context *context = proxy_context_of(request);
@@ -154,10 +152,9 @@ static char *token_of(struct world *world, const char *user, const char *key)
 
 /* ---- authorize ---- */
 
-static const char *const users_and_keys[][2] = {{"admin:admin", "admin"},
-	{"test:tester", "testing"}, {"test:tester3", "testing3"}, {"test2:tester2", "testing2"},
-	{"read:er", "reading"}, {"glance:glance", "glancepw"}, {"s:ervice", "serving"},
-	{"under_score:a_b", "testing4"}};
+static const char *const users_and_keys[][2] = {{"admin:admin", "admin"}, {"test:tester", "testing"},
+	{"test:tester3", "testing3"}, {"test2:tester2", "testing2"}, {"read:er", "reading"},
+	{"glance:glance", "glancepw"}, {"s:ervice", "serving"}, {"under_score:a_b", "testing4"}};
 
 static char *login(struct world *world, const char *user)
 {
@@ -216,8 +213,7 @@ static const struct {
 	{"test2:tester2", "test2:tester2", "GET", "/v1/AUTH_test/c/o", 200, false, NULL},
 	{"test2:tester2", "test2:tester2", "GET", "/v1/AUTH_test/c", 200, false, NULL},
 	{"test2:tester2", "test2", "PUT", "/v1/AUTH_test/c/o", 200, false, NULL},
-	{"test2:tester2", "bob,test2:other,test2:tester2", "GET", "/v1/AUTH_test/c", 200, false,
-		NULL},
+	{"test2:tester2", "bob,test2:other,test2:tester2", "GET", "/v1/AUTH_test/c", 200, false, NULL},
 	{"test2:tester2", "test2:tester", "GET", "/v1/AUTH_test/c/o", 403, false, NULL},
 	{"test2:tester2", "test", "GET", "/v1/AUTH_test/c/o", 403, false, NULL},
 	{"test2:tester2", "AUTH_test2", "GET", "/v1/AUTH_test/c/o", 200, false, NULL},
@@ -242,11 +238,9 @@ static const struct {
 	{NULL, ".rlistings", "GET", "/v1/AUTH_test/c", 401, false, NULL},
 	{NULL, ".rlistings", "GET", "/v1/AUTH_test/c/o", 401, false, NULL},
 	{NULL, ".r:.example.com", "GET", "/v1/AUTH_test/c/o", 401, false, NULL},
-	{NULL, ".r:.example.com", "GET", "/v1/AUTH_test/c/o", 200, false,
-		"http://www.example.com/"},
+	{NULL, ".r:.example.com", "GET", "/v1/AUTH_test/c/o", 200, false, "http://www.example.com/"},
 	{NULL, ".r:.example.com", "GET", "/v1/AUTH_test/c/o", 401, false, "http://example.org/"},
-	{NULL, ".r:*,.r:-thief.example.com", "GET", "/v1/AUTH_test/c/o", 401, false,
-		"http://thief.example.com/x"},
+	{NULL, ".r:*,.r:-thief.example.com", "GET", "/v1/AUTH_test/c/o", 401, false, "http://thief.example.com/x"},
 	{"test:tester3", ".r:*", "GET", "/v1/AUTH_test/c", 403, false, NULL},
 	{"test:tester3", ".r:*", "GET", "/v1/AUTH_test/c/o", 200, false, NULL},
 	/* a prefix that requires a group */
@@ -277,15 +271,12 @@ static void authorize__table(void **state)
 		int status = world_run(&world);
 		bool owner = world.context.swift_owner;
 		if (status != cases[i].status || owner != cases[i].owner)
-			fail_msg("%s, ACL %s, %s %s: %d%s, wanted %d%s",
-				cases[i].user ? cases[i].user : "anonymous",
-				cases[i].acl ? cases[i].acl : "none", cases[i].method,
-				cases[i].path, status, owner ? " as owner" : "", cases[i].status,
-				cases[i].owner ? " as owner" : "");
+			fail_msg("%s, ACL %s, %s %s: %d%s, wanted %d%s", cases[i].user ? cases[i].user : "anonymous",
+				cases[i].acl ? cases[i].acl : "none", cases[i].method, cases[i].path, status,
+				owner ? " as owner" : "", cases[i].status, cases[i].owner ? " as owner" : "");
 		const char *challenge = headers_get(&world.reply.headers, "Www-Authenticate");
 		if ((status == 401) != (challenge != NULL))
-			fail_msg("%s: %d with%s challenge", cases[i].path, status,
-				challenge ? "" : "out");
+			fail_msg("%s: %d with%s challenge", cases[i].path, status, challenge ? "" : "out");
 	}
 	world_close(&world);
 }
@@ -306,8 +297,7 @@ static const struct {
 	{"{\"read-only\":[\"test2\"]}", "GET", "/v1/AUTH_test/c/o", 200, false},
 	{"{\"read-only\":[\"test2\"]}", "HEAD", "/v1/AUTH_test", 200, false},
 	{"{\"read-only\":[\"test2\"]}", "PUT", "/v1/AUTH_test/c/o", 403, false},
-	{"{\"read-only\":[\"test2\"],\"read-write\":[\"test2\"]}", "PUT", "/v1/AUTH_test/c/o", 200,
-		false},
+	{"{\"read-only\":[\"test2\"],\"read-write\":[\"test2\"]}", "PUT", "/v1/AUTH_test/c/o", 200, false},
 	{"{\"admin\":[\"test2\"]}", "GET", "/v1/OTHER_test", 403, false},
 	{"{}", "GET", "/v1/AUTH_test", 403, false},
 	{"", "GET", "/v1/AUTH_test", 403, false},
@@ -326,11 +316,9 @@ static void authorize__account_acl(void **state)
 		world_request(&world, account_acl_cases[i].method, account_acl_cases[i].path);
 		world_header(&world, "X-Auth-Token", token);
 		int status = world_run(&world);
-		if (status != account_acl_cases[i].status ||
-			world.context.swift_owner != account_acl_cases[i].owner)
-			fail_msg("%s, %s %s: %d, wanted %d", account_acl_json,
-				account_acl_cases[i].method, account_acl_cases[i].path, status,
-				account_acl_cases[i].status);
+		if (status != account_acl_cases[i].status || world.context.swift_owner != account_acl_cases[i].owner)
+			fail_msg("%s, %s %s: %d, wanted %d", account_acl_json, account_acl_cases[i].method,
+				account_acl_cases[i].path, status, account_acl_cases[i].status);
 	}
 	account_acl_asked = 0;
 	account_acl_json = "{\"admin\":[\"\"]}";
@@ -395,16 +383,14 @@ static void authorize__account_acl_header_is_checked(void **state)
 		if (!values[i].error) {
 			assert_int_equal(status, 200);
 			assert_string_equal(
-				headers_get(headers, "X-Account-Sysmeta-Core-Access-Control"),
-				values[i].value);
+				headers_get(headers, "X-Account-Sysmeta-Core-Access-Control"), values[i].value);
 			assert_null(headers_get(headers, "X-Account-Access-Control"));
 			continue;
 		}
 		assert_int_equal(status, 400);
 		assert_null(headers_get(headers, "X-Account-Sysmeta-Core-Access-Control"));
-		_cleanup_free_ char *wanted =
-			xasprintf("X-Account-Access-Control invalid: %s\n\nInput: %s\n",
-				values[i].error, values[i].value);
+		_cleanup_free_ char *wanted = xasprintf(
+			"X-Account-Access-Control invalid: %s\n\nInput: %s\n", values[i].error, values[i].value);
 		_cleanup_free_ char *found = xasprintf("%.*s", SLICE_PRINT(world.reply.text));
 		assert_string_equal(found, wanted);
 	}
@@ -447,8 +433,7 @@ static void auth__bad_tokens(void **state)
 	world_request(&world, "GET", "/v1/AUTH_te%22st/c/o");
 	world_header(&world, "X-Auth-Token", "AUTH_tk0123456789abcdef");
 	assert_int_equal(world_run(&world), 401);
-	assert_string_equal(headers_get(&world.reply.headers, "Www-Authenticate"),
-		"Swift realm=\"AUTH_te%22st\"");
+	assert_string_equal(headers_get(&world.reply.headers, "Www-Authenticate"), "Swift realm=\"AUTH_te%22st\"");
 	/* somebody else's: anonymous */
 	world_request(&world, "GET", "/v1/AUTH_test/c/o");
 	world_header(&world, "X-Auth-Token", "OTHER_tk0123456789abcdef");
@@ -461,8 +446,7 @@ static void auth__bad_tokens(void **state)
 	/* right in every way, but signed with a key that is not ours */
 	world_request(&world, "GET", "/v1/AUTH_test");
 	struct token_keys *keys = token_keys_random();
-	const char *foreign =
-		token_make(keys, world.arena, "AUTH_", SLICE_LITERAL("test:tester"), INT64_MAX);
+	const char *foreign = token_make(keys, world.arena, "AUTH_", SLICE_LITERAL("test:tester"), INT64_MAX);
 	world_header(&world, "X-Auth-Token", foreign);
 	assert_int_equal(world_run(&world), 401);
 	token_keys_free(keys);
@@ -524,21 +508,14 @@ static const struct {
 } logins[] = {
 	{"GET", "/auth/v1.0", "X-Auth-User", "test:tester", "X-Auth-Key", "testing", 200, NULL},
 	{"GET", "/auth/v1.0/", "X-Auth-User", "test:tester", "X-Auth-Key", "testing", 200, NULL},
-	{"GET", "/auth/auth", "X-Storage-User", "test:tester", "X-Storage-Pass", "testing", 200,
-		NULL},
+	{"GET", "/auth/auth", "X-Storage-User", "test:tester", "X-Storage-Pass", "testing", 200, NULL},
 	{"GET", "/auth/v1.0", "X-Storage-User", "test:tester", "X-Auth-Key", "testing", 200, NULL},
-	{"GET", "/auth/v1/test/auth", "X-Storage-User", "tester", "X-Storage-Pass", "testing", 200,
-		NULL},
-	{"GET", "/auth/v1/test/auth", "X-Auth-User", "test:tester", "X-Auth-Key", "testing", 200,
-		NULL},
-	{"GET", "/auth/v1/test/auth", "X-Auth-User", "test2:tester", "X-Auth-Key", "testing", 401,
-		"test"},
-	{"GET", "/auth/v1/test/auth", "X-Auth-User", "tester", "X-Auth-Key", "testing", 401,
-		"test"},
-	{"GET", "/auth/v1/test%00/auth", "X-Storage-User", "tester", "X-Storage-Pass", "testing",
-		401, "test%00"},
-	{"GET", "/auth/v1/te%22st/auth", "X-Storage-User", "tester", "X-Storage-Pass", "x", 401,
-		"te%22st"},
+	{"GET", "/auth/v1/test/auth", "X-Storage-User", "tester", "X-Storage-Pass", "testing", 200, NULL},
+	{"GET", "/auth/v1/test/auth", "X-Auth-User", "test:tester", "X-Auth-Key", "testing", 200, NULL},
+	{"GET", "/auth/v1/test/auth", "X-Auth-User", "test2:tester", "X-Auth-Key", "testing", 401, "test"},
+	{"GET", "/auth/v1/test/auth", "X-Auth-User", "tester", "X-Auth-Key", "testing", 401, "test"},
+	{"GET", "/auth/v1/test%00/auth", "X-Storage-User", "tester", "X-Storage-Pass", "testing", 401, "test%00"},
+	{"GET", "/auth/v1/te%22st/auth", "X-Storage-User", "tester", "X-Storage-Pass", "x", 401, "te%22st"},
 	{"GET", "/auth/v1.0", "X-Auth-User", "test:tester", "X-Auth-Key", "wrong", 401, "unknown"},
 	{"GET", "/auth/v1.0", "X-Auth-User", "test:nobody", "X-Auth-Key", "testing", 401, "test"},
 	{"GET", "/auth/v1.0", "X-Auth-User", "test:tester", "X-Auth-Key", "", 401, "test"},
@@ -574,15 +551,14 @@ static void auth__logins(void **state)
 		if (status != 200)
 			assert_null(token);
 		if (logins[i].realm) {
-			_cleanup_free_ char *wanted =
-				xasprintf("Swift realm=\"%s\"", logins[i].realm);
+			_cleanup_free_ char *wanted = xasprintf("Swift realm=\"%s\"", logins[i].realm);
 			assert_string_equal(headers_get(headers, "Www-Authenticate"), wanted);
 		}
 		if (status == 200) {
 			assert_string_equal(headers_get(headers, "X-Storage-Token"), token);
 			assert_string_equal(headers_get(headers, "X-Auth-Token-Expires"), "86400");
-			assert_string_equal(headers_get(headers, "X-Storage-Url"),
-				"http://swift.example:8080/v1/AUTH_test");
+			assert_string_equal(
+				headers_get(headers, "X-Storage-Url"), "http://swift.example:8080/v1/AUTH_test");
 			assert_int_equal(world.reply.text.length, 0);
 		}
 	}
@@ -611,15 +587,13 @@ static void auth__storage_url(void **state)
 		if (urls[i].host)
 			world_header(&world, "Host", urls[i].host);
 		assert_int_equal(world_run(&world), 200);
-		assert_string_equal(
-			headers_get(&world.reply.headers, "X-Storage-Url"), urls[i].url);
+		assert_string_equal(headers_get(&world.reply.headers, "X-Storage-Url"), urls[i].url);
 	}
 	world_close(&world);
 	_cleanup_free_ char *text = xasprintf("%sstorage_url_scheme = https\n", configuration);
 	world_open(&world, text);
 	free(token_of(&world, "test:tester", "testing"));
-	assert_string_equal(headers_get(&world.reply.headers, "X-Storage-Url"),
-		"https://127.0.0.1:8080/v1/AUTH_test");
+	assert_string_equal(headers_get(&world.reply.headers, "X-Storage-Url"), "https://127.0.0.1:8080/v1/AUTH_test");
 	world_close(&world);
 }
 
@@ -660,8 +634,7 @@ static void auth__users_have_tempauths_groups(void **state)
 		} joined = {.length = 0};
 		for (const char *const *group = user->groups; *group; group++)
 			joined.length += (size_t)snprintf(joined.text + joined.length,
-				sizeof(joined.text) - joined.length, "%s%s",
-				group == user->groups ? "" : ",", *group);
+				sizeof(joined.text) - joined.length, "%s%s", group == user->groups ? "" : ",", *group);
 		assert_string_equal(joined.text, users_groups[i].groups);
 	}
 	assert_null(users_find(users, SLICE_LITERAL("test:teste")));

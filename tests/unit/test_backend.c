@@ -177,14 +177,12 @@ static void call_body(struct call *call, struct slice bytes, bool chunked)
 
 static void co_call_run(struct call *call, int port)
 {
-	call->error = co_backend_call(
-		BACKEND_OBJECT, "127.0.0.1", port, &call->request, &call->reply, &timeouts);
+	call->error = co_backend_call(BACKEND_OBJECT, "127.0.0.1", port, &call->request, &call->reply, &timeouts);
 	if (call->error)
 		return;
 	call->body = call->reply.text;
 	if (call->reply.body)
-		call->body_error =
-			co_body_read_all(call->reply.body, call->arena, 1 << 22, &call->body);
+		call->body_error = co_body_read_all(call->reply.body, call->arena, 1 << 22, &call->body);
 	reply_finish(&call->request, &call->reply, call->body.length, call->body_error);
 }
 
@@ -215,21 +213,18 @@ static void compare_ways(enum method method, const char *path, struct slice body
 	}
 	static const char *const names[] = {
 		"X-Method", "X-Path", "X-Echo", "X-Count", "X-Sum", "X-Digest", "Content-Type"};
-	bool same = calls[0].error == calls[1].error &&
-		    calls[0].reply.status == calls[1].reply.status &&
+	bool same = calls[0].error == calls[1].error && calls[0].reply.status == calls[1].reply.status &&
 		    calls[0].body_error == calls[1].body_error &&
 		    (method == METHOD_HEAD || slice_equal(calls[0].body, calls[1].body));
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		const char *one = headers_get(&calls[0].reply.headers, names[i]);
 		const char *other = headers_get(&calls[1].reply.headers, names[i]);
-		same = same && (one == NULL) == (other == NULL) &&
-		       (!one || strcmp(one, other) == 0);
+		same = same && (one == NULL) == (other == NULL) && (!one || strcmp(one, other) == 0);
 	}
 	if (!same)
-		fail_msg("%s %s: error %d and %d, status %d and %d, %zu and %zu bytes",
-			method_name(method), path, calls[0].error, calls[1].error,
-			calls[0].reply.status, calls[1].reply.status, calls[0].body.length,
-			calls[1].body.length);
+		fail_msg("%s %s: error %d and %d, status %d and %d, %zu and %zu bytes", method_name(method), path,
+			calls[0].error, calls[1].error, calls[0].reply.status, calls[1].reply.status,
+			calls[0].body.length, calls[1].body.length);
 	assert_int_equal(calls[0].error, 0);
 	call_release(&calls[0]);
 	call_release(&calls[1]);
@@ -378,8 +373,7 @@ static void *script_main(void *argument)
 			if (!text)
 				continue;
 			(void)!send(fd, text, strlen(text), MSG_NOSIGNAL);
-			bool last = reply + 1 == SCRIPT_REPLIES_MAX ||
-				    !script->connections[i][reply + 1];
+			bool last = reply + 1 == SCRIPT_REPLIES_MAX || !script->connections[i][reply + 1];
 			if (last)
 				break;
 		}
@@ -432,8 +426,7 @@ static void co_stale(void)
 static void backend__stale_connections_are_replaced(void **state)
 {
 	(void)state;
-	script = (struct script){.connections = {{OK_TEXT("one", "3")}, {OK_TEXT("two", "3")},
-					 {OK_TEXT("three", "5")}},
+	script = (struct script){.connections = {{OK_TEXT("one", "3")}, {OK_TEXT("two", "3")}, {OK_TEXT("three", "5")}},
 		.connection_count = 3};
 	script_start(&script);
 	run_in_loop(co_stale);
@@ -459,10 +452,9 @@ static void co_unasked_reply(void)
 static void backend__unsent_body_spoils_the_connection(void **state)
 {
 	(void)state;
-	script = (struct script){
-		.connections = {{"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
-					"HTTP/1.1 500 Wrong\r\nContent-Length: 0\r\n\r\n"},
-			{OK_TEXT("two", "3")}},
+	script = (struct script){.connections = {{"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n",
+							 "HTTP/1.1 500 Wrong\r\nContent-Length: 0\r\n\r\n"},
+					 {OK_TEXT("two", "3")}},
 		.connection_count = 2};
 	script_start(&script);
 	run_in_loop(co_unasked_reply);
@@ -479,17 +471,14 @@ static const struct {
 	{"", -ECONNRESET, 0, NULL},
 	{"HTTP/1.1 200 OK\r\nConte", -ECONNRESET, 0, NULL},
 	{"banana\r\n\r\n", -EPROTO, 0, NULL},
-	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -EPROTO, 0,
-		NULL},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", -EPROTO, 0, NULL},
 	{OK_TEXT("hel", "5"), 0, -ECONNRESET, NULL},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n", 0, -ECONNRESET, NULL},
 	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhello", 0, -EPROTO, NULL},
-	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, 0,
-		"hello"},
+	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, 0, "hello"},
 	{"HTTP/1.1 200 OK\r\n\r\nhello", 0, 0, "hello"},
 	{"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0, 0, "hello"},
-	{"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK_TEXT("hello", "5"), 0, 0,
-		"hello"},
+	{"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" OK_TEXT("hello", "5"), 0, 0, "hello"},
 	{"HTTP/1.1 100 Continue\r\n\r\n", -ECONNRESET, 0, NULL},
 };
 
@@ -500,10 +489,8 @@ static void co_odd_reply(void)
 	struct call call;
 	call_init(&call, METHOD_GET, "/");
 	co_call_run(&call, script.port);
-	if (call.error != odd_replies[odd_index].error ||
-		call.body_error != odd_replies[odd_index].body_error)
-		fail_msg("'%s': error %d, body's error %d", odd_replies[odd_index].reply,
-			call.error, call.body_error);
+	if (call.error != odd_replies[odd_index].error || call.body_error != odd_replies[odd_index].body_error)
+		fail_msg("'%s': error %d, body's error %d", odd_replies[odd_index].reply, call.error, call.body_error);
 	if (odd_replies[odd_index].body)
 		assert_true(slice_equal(call.body, slice_from(odd_replies[odd_index].body)));
 	call_release(&call);
@@ -513,8 +500,7 @@ static void backend__odd_replies(void **state)
 {
 	(void)state;
 	for (odd_index = 0; odd_index < sizeof(odd_replies) / sizeof(odd_replies[0]); odd_index++) {
-		script = (struct script){
-			.connections = {{odd_replies[odd_index].reply}}, .connection_count = 1};
+		script = (struct script){.connections = {{odd_replies[odd_index].reply}}, .connection_count = 1};
 		script_start(&script);
 		run_in_loop(co_odd_reply);
 		script_stop(&script);
@@ -528,24 +514,20 @@ static void co_times_out(void)
 	uint64_t start_ms = loop_now_ms();
 	/* nothing at all */
 	call_init(&call, METHOD_GET, "/one");
-	call.error =
-		co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
+	call.error = co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -ETIMEDOUT);
 	call_release(&call);
 	/* silence inside of the body */
 	call_init(&call, METHOD_GET, "/two");
-	call.error =
-		co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
+	call.error = co_client_call("127.0.0.1", script.port, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, 0);
-	assert_int_equal(
-		co_body_read_all(call.reply.body, call.arena, 100, &call.body), -ETIMEDOUT);
+	assert_int_equal(co_body_read_all(call.reply.body, call.arena, 100, &call.body), -ETIMEDOUT);
 	reply_finish(&call.request, &call.reply, 0, -ETIMEDOUT);
 	call_release(&call);
 	assert_in_range(loop_now_ms() - start_ms, 250, 1500);
 	/* nobody there */
 	call_init(&call, METHOD_GET, "/three");
-	call.error =
-		co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
+	call.error = co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -ECONNREFUSED);
 	call.error = co_client_call("not an address", 80, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -EINVAL);
@@ -555,8 +537,7 @@ static void co_times_out(void)
 static void backend__times_out(void **state)
 {
 	(void)state;
-	script = (struct script){
-		.connections = {{NULL}, {OK_TEXT("hel", "5"), "never"}}, .connection_count = 2};
+	script = (struct script){.connections = {{NULL}, {OK_TEXT("hel", "5"), "never"}}, .connection_count = 2};
 	script_start(&script);
 	run_in_loop(co_times_out);
 	script_stop(&script);
@@ -582,8 +563,7 @@ static void co_fan_out(void)
 	for (size_t i = 0; i < legs_count(legs); i++)
 		leg_start(legs_at(legs, i), &timeouts);
 	uint64_t start_ms = loop_now_ms();
-	while (leg_state(quick) < LEG_REPLIED || leg_state(dead) < LEG_REPLIED ||
-		leg_state(local) < LEG_REPLIED)
+	while (leg_state(quick) < LEG_REPLIED || leg_state(dead) < LEG_REPLIED || leg_state(local) < LEG_REPLIED)
 		assert_int_equal(co_legs_wait(legs, deadline_after_ms(250)), 0);
 	assert_int_equal(leg_state(slow), LEG_CONNECTING);
 	assert_int_equal(leg_state(quick), LEG_REPLIED);
@@ -653,8 +633,7 @@ static void co_feed_all(struct legs *legs, size_t pieces)
 		memset(block->data, 'a' + (int)piece % 26, BLOCK_BYTES);
 		struct chunk chunk = {block, block->data, 1000 + piece};
 		for (size_t i = 0; i < FED; i++)
-			assert_int_equal(
-				co_leg_feed(legs_at(legs, i), &chunk, deadline_after_ms(2000)), 0);
+			assert_int_equal(co_leg_feed(legs_at(legs, i), &chunk, deadline_after_ms(2000)), 0);
 		chunk_release(&chunk);
 	}
 }
@@ -677,11 +656,9 @@ static void co_feed(void)
 			assert_int_equal(leg_reply(leg)->status, 201);
 			const struct headers *headers = &leg_reply(leg)->headers;
 			assert_int_equal(strtol(headers_get(headers, "X-Count"), NULL, 10), total);
-			assert_string_equal(
-				headers_get(headers, "X-Digest"), i == 1 ? digest.md5 : "none");
+			assert_string_equal(headers_get(headers, "X-Digest"), i == 1 ? digest.md5 : "none");
 			struct chunk late = {NULL, "late", 4};
-			assert_int_equal(
-				co_leg_feed(leg, &late, deadline_after_ms(100)), -ECANCELED);
+			assert_int_equal(co_leg_feed(leg, &late, deadline_after_ms(100)), -ECANCELED);
 		}
 		legs_free(legs);
 	}
@@ -764,8 +741,7 @@ static void co_slow_receiver(void)
 static void legs__slow_receiver_times_out(void **state)
 {
 	(void)state;
-	script = (struct script){
-		.connections = {{"HTTP/1.1 100 Continue\r\n\r\n", stall}}, .connection_count = 1};
+	script = (struct script){.connections = {{"HTTP/1.1 100 Continue\r\n\r\n", stall}}, .connection_count = 1};
 	script_start(&script);
 	run_in_loop(co_slow_receiver);
 	script_stop(&script);

@@ -25,30 +25,26 @@ enum { HOUR = 3600, NOW = 1700000000 };
 struct layout {
 	int part_power;
 	double replicas;
-	int regions, zones, hosts,
-		devices; /* zones of a region, hosts of a zone, devices of a host */
+	int regions, zones, hosts, devices; /* zones of a region, hosts of a zone, devices of a host */
 	int weights;
 };
 
 static const struct layout layouts[] = {
-	{0, 1, 1, 1, 1, 1, 1}, {0, 3, 1, 1, 3, 1, 1}, {4, 1, 1, 1, 1, 1, 1},
-	{5, 3, 1, 1, 1, 4, 1},	 /* one host */
-	{6, 3, 1, 1, 3, 1, 1},	 /* as many devices as replicas */
-	{8, 3, 1, 3, 1, 2, 1},	 /* a zone for each replica */
-	{8, 3, 1, 2, 3, 2, 1},	 /* fewer zones than replicas */
-	{8, 3, 2, 2, 2, 2, 1},	 /* two regions */
-	{8, 3, 3, 1, 2, 3, 1},	 /* a region for each replica */
-	{8, 3, 5, 2, 2, 1, 1},	 /* more regions than replicas */
-	{9, 2, 1, 3, 2, 3, 4},	 /* weights */
-	{9, 3, 2, 3, 4, 3, 7},	 /* weights */
-	{8, 2.5, 1, 3, 2, 2, 1}, /* fractional */
-	{7, 3.1, 2, 2, 2, 2, 3}, {8, 1.0, 2, 2, 3, 1, 2},
-	{6, 14, 2, 4, 2, 2, 1}, /* as erasure codes have it */
+	{0, 1, 1, 1, 1, 1, 1}, {0, 3, 1, 1, 3, 1, 1}, {4, 1, 1, 1, 1, 1, 1}, {5, 3, 1, 1, 1, 4, 1}, /* one host */
+	{6, 3, 1, 1, 3, 1, 1},                                                    /* as many devices as replicas */
+	{8, 3, 1, 3, 1, 2, 1},                                                    /* a zone for each replica */
+	{8, 3, 1, 2, 3, 2, 1},                                                    /* fewer zones than replicas */
+	{8, 3, 2, 2, 2, 2, 1},                                                    /* two regions */
+	{8, 3, 3, 1, 2, 3, 1},                                                    /* a region for each replica */
+	{8, 3, 5, 2, 2, 1, 1},                                                    /* more regions than replicas */
+	{9, 2, 1, 3, 2, 3, 4},                                                    /* weights */
+	{9, 3, 2, 3, 4, 3, 7},                                                    /* weights */
+	{8, 2.5, 1, 3, 2, 2, 1},                                                  /* fractional */
+	{7, 3.1, 2, 2, 2, 2, 3}, {8, 1.0, 2, 2, 3, 1, 2}, {6, 14, 2, 4, 2, 2, 1}, /* as erasure codes have it */
 };
 enum { LAYOUT_COUNT = sizeof(layouts) / sizeof(layouts[0]) };
 
-static int add_device(
-	struct ring_builder *builder, int region, int zone, int host, int disk, double weight)
+static int add_device(struct ring_builder *builder, int region, int zone, int host, int disk, double weight)
 {
 	_cleanup_free_ char *ip = xasprintf("10.%d.%d.%d", region, zone, host);
 	_cleanup_free_ char *name = xasprintf("d%d", disk);
@@ -72,15 +68,13 @@ static struct ring_builder *make_builder(const struct layout *layout, int min_pa
 {
 	struct ring_builder *builder;
 	int count = 0;
-	assert_int_equal(ring_builder_new(layout->part_power, layout->replicas, min_part_hours,
-				 &builder, NULL),
-		0);
+	assert_int_equal(ring_builder_new(layout->part_power, layout->replicas, min_part_hours, &builder, NULL), 0);
 	for (int region = 1; region <= layout->regions; region++)
 		for (int zone = 1; zone <= layout->zones; zone++)
 			for (int host = 1; host <= layout->hosts; host++)
 				for (int disk = 1; disk <= layout->devices; disk++, count++)
-					(void)add_device(builder, region, zone, host, disk,
-						100 * (count % layout->weights + 1));
+					(void)add_device(
+						builder, region, zone, host, disk, 100 * (count % layout->weights + 1));
 	return builder;
 }
 
@@ -99,8 +93,7 @@ static uint64_t place_of(const struct ring_device *device, int level)
 {
 	const char *dot = strrchr(device->ip, '.');
 	uint64_t host = dot ? strtoull(dot + 1, NULL, 10) : 0;
-	const uint64_t parts[] = {
-		(uint64_t)device->region, (uint64_t)device->zone, host, (uint64_t)device->id};
+	const uint64_t parts[] = {(uint64_t)device->region, (uint64_t)device->zone, host, (uint64_t)device->id};
 	uint64_t place = 0;
 	for (int i = 0; i <= level; i++)
 		place = place << 16 | parts[i];
@@ -122,8 +115,7 @@ static double share_of_place(const struct ring_builder *builder, uint64_t place,
 	return weight / total * (double)builder_replicas_total(builder);
 }
 
-static uint32_t replicas_in_place(
-	const struct ring_builder *builder, uint32_t partition, uint64_t place, int level)
+static uint32_t replicas_in_place(const struct ring_builder *builder, uint32_t partition, uint64_t place, int level)
 {
 	uint32_t count = 0;
 	for (uint32_t row = 0; row < builder_replicas_of(builder, partition); row++) {
@@ -153,8 +145,8 @@ static void assert_plan_met(const struct ring_builder *builder)
 				load += count;
 			}
 			if (fabs((double)load - share) > 1 - 1e-9)
-				fail_msg("level %d of device %zu holds %llu, its share is %f",
-					level, id, (unsigned long long)load, share);
+				fail_msg("level %d of device %zu holds %llu, its share is %f", level, id,
+					(unsigned long long)load, share);
 		}
 	}
 }
@@ -214,8 +206,8 @@ static double least_moves(const struct ring_builder *builder)
 		const struct ring_device *device = ring_builder_device_at(builder, id);
 		if (!device)
 			continue;
-		double above = (double)ring_builder_parts(builder, id) -
-			       share_of_place(builder, place_of(device, 3), 3);
+		double above =
+			(double)ring_builder_parts(builder, id) - share_of_place(builder, place_of(device, 3), 3);
 		least += above > 0 ? above : 0;
 	}
 	return least;
@@ -228,8 +220,7 @@ static void check_settling(struct ring_builder *builder, const char *what, int l
 	assert_plan_met(builder);
 	/* Rounding takes up to one replica a device; spreading anew takes a little more. */
 	if ((double)moved > 1.35 * least + (double)builder->device_count)
-		fail_msg("layout %d, %s: %zu replicas moved where %.1f would do", layout, what,
-			moved, least);
+		fail_msg("layout %d, %s: %zu replicas moved where %.1f would do", layout, what, moved, least);
 }
 
 static void builder__new_devices_fill_up(void **state)
@@ -243,8 +234,7 @@ static void builder__new_devices_fill_up(void **state)
 		check_settling(builder, "device added", i);
 		for (int host = 101; host <= 100 + layout->hosts; host++)
 			for (int disk = 1; disk <= layout->devices; disk++)
-				(void)add_device(builder, layout->regions, layout->zones + 1, host,
-					disk, 100);
+				(void)add_device(builder, layout->regions, layout->zones + 1, host, disk, 100);
 		check_settling(builder, "zone added", i);
 		for (int zone = 1; zone <= layout->zones; zone++)
 			for (int host = 1; host <= layout->hosts; host++)
@@ -390,13 +380,12 @@ static void builder__bad_input_is_refused(void **state)
 		int part_power;
 		double replicas;
 		int hours;
-	} cases[] = {{-1, 3, 1}, {25, 3, 1}, {33, 3, 1}, {8, 0.5, 1}, {8, 33, 1}, {8, NAN, 1},
-		{8, 3, -1}, {8, 3, 256}};
+	} cases[] = {{-1, 3, 1}, {25, 3, 1}, {33, 3, 1}, {8, 0.5, 1}, {8, 33, 1}, {8, NAN, 1}, {8, 3, -1}, {8, 3, 256}};
 	struct ring_builder *builder;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *error = NULL;
-		assert_int_equal(ring_builder_new(cases[i].part_power, cases[i].replicas,
-					 cases[i].hours, &builder, &error),
+		assert_int_equal(
+			ring_builder_new(cases[i].part_power, cases[i].replicas, cases[i].hours, &builder, &error),
 			-EINVAL);
 		assert_non_null(error);
 		free(error);
@@ -460,8 +449,7 @@ static struct ring_builder *save_and_load(const struct ring_builder *builder, co
 	assert_builders_equal(builder, again);
 	assert_int_equal(builder->min_part_hours, again->min_part_hours);
 	assert_int_equal(builder->version, again->version);
-	assert_memory_equal(
-		builder->moved_at, again->moved_at, builder->partition_count * sizeof(uint32_t));
+	assert_memory_equal(builder->moved_at, again->moved_at, builder->partition_count * sizeof(uint32_t));
 	return again;
 }
 
@@ -514,8 +502,8 @@ static void builder__ring_file_is_read_back_equal(void **state)
 static void builder__goes_on_from_swifts_ring(void **state)
 {
 	(void)state;
-	static const char *const paths[] = {"tests/data/ring-v1-small.ring.gz",
-		"tests/data/ring-v1-fractional.ring.gz", "tests/data/ring-v2-small.ring.gz"};
+	static const char *const paths[] = {"tests/data/ring-v1-small.ring.gz", "tests/data/ring-v1-fractional.ring.gz",
+		"tests/data/ring-v2-small.ring.gz"};
 	for (size_t i = 0; i < 3; i++) {
 		struct ring *ring;
 		struct ring_builder *builder;
@@ -524,8 +512,7 @@ static void builder__goes_on_from_swifts_ring(void **state)
 		assert_int_equal(ring_builder_validate(builder, NULL), 0);
 		(void)settle(builder);
 		for (size_t id = 0; id < ring_device_count(ring); id++) {
-			double share =
-				share_of_place(builder, place_of(ring_device_at(ring, id), 3), 3);
+			double share = share_of_place(builder, place_of(ring_device_at(ring, id), 3), 3);
 			assert_true(fabs((double)ring_builder_parts(builder, id) - share) < 1);
 		}
 		ring_builder_free(builder);
@@ -544,8 +531,7 @@ static void builder__broken_files_are_refused(void **state)
 		{"", "not a builder file"},
 		{"[]", "not a builder file"},
 		{"{\"format\": \"x\", \"format_version\": 1}", "not a builder file"},
-		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 2}",
-			"format 2 is not known"},
+		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 2}", "format 2 is not known"},
 		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1}", "part_power"},
 		{"{\"format\": \"swiftlet ring builder\", \"format_version\": 1, \"part_power\": "
 		 "40, \"replicas\": 3, "
@@ -593,10 +579,8 @@ static void device_text__reads_swifts_grammar(void **state)
 		{"z2-10.0.0.1:6200/sda", "d-1r1z2-10.0.0.1:6200R10.0.0.1:6200/sda"},
 		{"r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R",
 			"d-1r3z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack_7/R"},
-		{"r1z1-[2001:DB8:0:0::4]:6200R[::1]:1/sda",
-			"d-1r1z1-[2001:db8::4]:6200R[::1]:1/sda"},
-		{"r1z1-Node-1.example.org:6200/d-1",
-			"d-1r1z1-node-1.example.org:6200Rnode-1.example.org:6200/d-1"},
+		{"r1z1-[2001:DB8:0:0::4]:6200R[::1]:1/sda", "d-1r1z1-[2001:db8::4]:6200R[::1]:1/sda"},
+		{"r1z1-Node-1.example.org:6200/d-1", "d-1r1z1-node-1.example.org:6200Rnode-1.example.org:6200/d-1"},
 		{"", NULL},
 		{"r1z1", NULL},
 		{"r1-10.0.0.1:6200/sda", NULL},
@@ -636,10 +620,9 @@ static void device_text__patterns_match(void **state)
 	static const struct {
 		const char *pattern;
 		bool matches;
-	} cases[] = {{"d3", true}, {"d4", false}, {"r1", true}, {"z2", true}, {"z1", false},
-		{"d3r1z2", true}, {"-10.0.0.1", true}, {"-10.0.0.1:6200", true},
-		{"-10.0.0.1:6201", false}, {"-10.0.0.11", false}, {"R10.1.0.1", true},
-		{"R10.1.0.1:6300", true}, {"/sda", true}, {"/sdb", false}, {"_rack", true},
+	} cases[] = {{"d3", true}, {"d4", false}, {"r1", true}, {"z2", true}, {"z1", false}, {"d3r1z2", true},
+		{"-10.0.0.1", true}, {"-10.0.0.1:6200", true}, {"-10.0.0.1:6201", false}, {"-10.0.0.11", false},
+		{"R10.1.0.1", true}, {"R10.1.0.1:6300", true}, {"/sda", true}, {"/sdb", false}, {"_rack", true},
 		{"_cage", false}, {"d3r1z2-10.0.0.1:6200R10.1.0.1:6300/sda_in rack 7", true}};
 	struct ring_device device = {.id = 3,
 		.device = "sda",

@@ -202,39 +202,29 @@ static const struct {
 	const char *text;
 	const char *error;
 } bad_files[] = {
-	{"[proxy]\n",
-		": [swiftlet] hash_path_suffix: set this or hash_path_prefix to a secret text of "
-		"your own (e.g. from: openssl rand -hex 16)"},
+	{"[proxy]\n", ": [swiftlet] hash_path_suffix: set this or hash_path_prefix to a secret text of "
+		      "your own (e.g. from: openssl rand -hex 16)"},
 	{MINIMUM "[proxy]\nnode_timeout = abc\n",
 		":4: [proxy] node_timeout: \"abc\" is not a duration (e.g. 10, 500ms)"},
-	{MINIMUM "[proxy]\nnode_timeout = -1\n",
-		":4: [proxy] node_timeout: \"-1\" is not a duration (e.g. 10, 500ms)"},
+	{MINIMUM "[proxy]\nnode_timeout = -1\n", ":4: [proxy] node_timeout: \"-1\" is not a duration (e.g. 10, 500ms)"},
 	{MINIMUM "[proxy]\nnode_timeout = 10 days\n",
 		":4: [proxy] node_timeout: \"10 days\" is not a duration (e.g. 10, 500ms)"},
-	{MINIMUM "[proxy]\nnode_timeout = 0\n",
-		":4: [proxy] node_timeout: 0 is out of range (1ms to 86400s)"},
-	{MINIMUM "[proxy]\nnode_timeout =\n",
-		":4: [proxy] node_timeout: \"\" is not a duration (e.g. 10, 500ms)"},
-	{MINIMUM "[proxy]\nnode_timeouts = 1\n",
-		":4: [proxy] node_timeouts: there is no such option"},
+	{MINIMUM "[proxy]\nnode_timeout = 0\n", ":4: [proxy] node_timeout: 0 is out of range (1ms to 86400s)"},
+	{MINIMUM "[proxy]\nnode_timeout =\n", ":4: [proxy] node_timeout: \"\" is not a duration (e.g. 10, 500ms)"},
+	{MINIMUM "[proxy]\nnode_timeouts = 1\n", ":4: [proxy] node_timeouts: there is no such option"},
 	{MINIMUM "[proxies]\nbind = 1\n", ":4: [proxies] there is no such section"},
-	{MINIMUM "hash_path_suffix = again\n",
-		":3: [swiftlet] hash_path_suffix: is set already in line 2"},
+	{MINIMUM "hash_path_suffix = again\n", ":3: [swiftlet] hash_path_suffix: is set already in line 2"},
 	{"workers = 1\n", ":1: workers: stands before the first section (e.g. [swiftlet])"},
-	{MINIMUM "nonsense\n",
-		":3: is neither a [section], nor an option (name = value), nor a comment"},
-	{MINIMUM "[proxy\n",
-		":3: is neither a [section], nor an option (name = value), nor a comment"},
+	{MINIMUM "nonsense\n", ":3: is neither a [section], nor an option (name = value), nor a comment"},
+	{MINIMUM "[proxy\n", ":3: is neither a [section], nor an option (name = value), nor a comment"},
 	{MINIMUM "workers = many\n", ":3: [swiftlet] workers: \"many\" is not a number"},
 	{MINIMUM "workers = 99999\n", ":3: [swiftlet] workers: 99999 is out of range (0 to 1024)"},
-	{MINIMUM "mount_check = maybe\n",
-		":3: [swiftlet] mount_check: \"maybe\" is neither true nor false"},
+	{MINIMUM "mount_check = maybe\n", ":3: [swiftlet] mount_check: \"maybe\" is neither true nor false"},
 	{MINIMUM "roles = proxy, objects\n",
 		":3: [swiftlet] roles: \"objects\" is not one of: proxy account container object"},
 	{MINIMUM "roles =\n", ":3: [swiftlet] roles: at least one is needed of: proxy account "
 			      "container object"},
-	{MINIMUM "log_level = loud\n",
-		":3: [swiftlet] log_level: \"loud\" is not one of: error warning info debug"},
+	{MINIMUM "log_level = loud\n", ":3: [swiftlet] log_level: \"loud\" is not one of: error warning info debug"},
 	{MINIMUM "fallocate_reserve = 101%\n",
 		":3: [swiftlet] fallocate_reserve: \"101%\" is neither a size nor a percentage "
 		"(e.g. 10G, 1%)"},
@@ -261,22 +251,17 @@ static const struct {
 	{MINIMUM "[auth]\nuser64_YTpi_YQ = key\n",
 		":4: [auth] user64_YTpi_YQ: an account must be without \":\", both names without "
 		"commas"},
-	{MINIMUM "[auth]\nuser_a_b =\n",
-		":4: [auth] user_a_b: has no key (<key> [group …] [storage_url])"},
+	{MINIMUM "[auth]\nuser_a_b =\n", ":4: [auth] user_a_b: has no key (<key> [group …] [storage_url])"},
 	{MINIMUM "[auth]\nuser_a_b = secret g1,g2\n",
 		":4: [auth] user_a_b: groups are separated by blanks, without commas"},
-	{MINIMUM "[auth]\nuser_a_b = k\nuser_a_b = l\n",
-		":5: [auth] user_a_b: is set already in line 4"},
-	{MINIMUM "[auth]\nuser_a_b = k\nuser64_YQ_Yg = l\n",
-		":5: [auth] user64_YQ_Yg: the user a:b is there already"},
+	{MINIMUM "[auth]\nuser_a_b = k\nuser_a_b = l\n", ":5: [auth] user_a_b: is set already in line 4"},
+	{MINIMUM "[auth]\nuser_a_b = k\nuser64_YQ_Yg = l\n", ":5: [auth] user64_YQ_Yg: the user a:b is there already"},
 	{MINIMUM "[auth]\nOTHER_require_group = g\n",
 		":4: [auth] OTHER_require_group: \"OTHER_\" is not in reseller_prefix"},
-	{MINIMUM "[storage-policy:x]\nname = a\n",
-		":4: [storage-policy:x] a policy's index is a number from 0 to 255"},
+	{MINIMUM "[storage-policy:x]\nname = a\n", ":4: [storage-policy:x] a policy's index is a number from 0 to 255"},
 	{MINIMUM "[storage-policy:256]\nname = a\n",
 		":4: [storage-policy:256] a policy's index is a number from 0 to 255"},
-	{MINIMUM "[storage-policy:1]\nname = a\n",
-		": there are storage policies, but no [storage-policy:0]"},
+	{MINIMUM "[storage-policy:1]\nname = a\n", ": there are storage policies, but no [storage-policy:0]"},
 	{MINIMUM "[storage-policy:0]\nname = a b\n",
 		": [storage-policy:0] \"a b\" is no name: letters, digits and \"-\" make one"},
 	{MINIMUM "[storage-policy:0]\nname = a\npolicy_type = erasure_coding\n",
@@ -307,8 +292,7 @@ static void config__bad_files_are_told_in_one_line(void **state)
 		char *error = NULL;
 		assert_int_equal(load(bad_files[i].text, &settings, &error), -EINVAL);
 		assert_null(settings);
-		_cleanup_free_ char *wanted =
-			xasprintf("%s/swiftlet.conf%s", directory, bad_files[i].error);
+		_cleanup_free_ char *wanted = xasprintf("%s/swiftlet.conf%s", directory, bad_files[i].error);
 		assert_string_equal(error, wanted);
 		free(error);
 	}

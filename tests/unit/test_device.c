@@ -114,21 +114,16 @@ static void device__cached_get_knows_what_is_in_memory(void **state)
 	struct fixture *fixture = *state;
 	put(fixture->device, "a", "1");
 	struct buf value = BUF_INIT;
-	assert_int_equal(
-		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
-		0);
+	assert_int_equal(device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value), 0);
 	assert_string_equal(value.data, "1");
 	/* After a reopen the value is in a table that nobody has opened. */
 	reopen(fixture);
 	buf_clear(&value);
-	int result =
-		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value);
+	int result = device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value);
 	assert_true(result == -EAGAIN || (result == 0 && value.length == 1));
 	assert_value(fixture->device, "a", "1");
 	buf_clear(&value);
-	assert_int_equal(
-		device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value),
-		0);
+	assert_int_equal(device_get_cached(fixture->device, DEVICE_CONTAINERS, SLICE_LITERAL("a"), &value), 0);
 	assert_string_equal(value.data, "1");
 	buf_release(&value);
 }
@@ -245,10 +240,8 @@ static void device__runs_changes_in_order(void **state)
 	int next = 0;
 	for (int i = 0; i < COUNT; i++) {
 		all[i] = (struct ordered){.number = i, .next = &next};
-		all[i].commit = (struct device_commit){.change = ordered_change,
-			.argument = &all[i],
-			.done = post_nothing,
-			.lazy = i % 2 == 0};
+		all[i].commit = (struct device_commit){
+			.change = ordered_change, .argument = &all[i], .done = post_nothing, .lazy = i % 2 == 0};
 		device_commit_start(fixture->device, &all[i].commit);
 	}
 	/* The queue is first in, first out: when this one is done, all are. */
@@ -287,11 +280,8 @@ static void device__lazy_commit_waits_but_not_for_ever(void **state)
 	struct fixture *fixture = *state;
 	atomic_bool done = false;
 	struct pair pair = {"lazy", "1"};
-	struct device_commit commit = {.change = put_pair,
-		.argument = &pair,
-		.done = set_flag,
-		.done_argument = &done,
-		.lazy = true};
+	struct device_commit commit = {
+		.change = put_pair, .argument = &pair, .done = set_flag, .done_argument = &done, .lazy = true};
 	int64_t start = now_ms();
 	device_commit_start(fixture->device, &commit);
 	wait_for(&done, 5000);
@@ -314,11 +304,8 @@ static void device__close_commits_what_is_lazy(void **state)
 	struct fixture *fixture = *state;
 	atomic_bool done = false;
 	struct pair pair = {"lazy", "1"};
-	struct device_commit commit = {.change = put_pair,
-		.argument = &pair,
-		.done = set_flag,
-		.done_argument = &done,
-		.lazy = true};
+	struct device_commit commit = {
+		.change = put_pair, .argument = &pair, .done = set_flag, .done_argument = &done, .lazy = true};
 	device_commit_start(fixture->device, &commit);
 	reopen(fixture);
 	assert_true(done);
@@ -380,7 +367,7 @@ static void device__iterator_keeps_to_its_bounds(void **state)
 	static const struct {
 		const char *lower, *upper; /* "" = open */
 		const char *key;
-		const char *at;	      /* seek */
+		const char *at;       /* seek */
 		const char *back;     /* seek_back */
 		const char *next;     /* after seek */
 		const char *previous; /* after seek_back */
@@ -402,8 +389,8 @@ static void device__iterator_keeps_to_its_bounds(void **state)
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
 		put(fixture->device, letters[i], letters[i]);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct device_iterator *iterator = device_iterator_new(fixture->device,
-			DEVICE_CONTAINERS, slice_from(cases[i].lower), slice_from(cases[i].upper));
+		struct device_iterator *iterator = device_iterator_new(
+			fixture->device, DEVICE_CONTAINERS, slice_from(cases[i].lower), slice_from(cases[i].upper));
 		struct slice key = slice_from(cases[i].key);
 		assert_at(iterator, device_iterator_seek(iterator, key), cases[i].at);
 		assert_at(iterator, device_iterator_next(iterator), cases[i].next);
@@ -451,15 +438,13 @@ static void device__open_refuses_what_is_not_ours(void **state)
 	char *empty = fixture_directory();
 	assert_open_fails(&(struct device_options){.path = empty, .name = "sda"}, -ENODEV);
 	char *missing = xasprintf("%s/missing", empty);
-	assert_open_fails(
-		&(struct device_options){.path = missing, .name = "sda", .create = true}, -ENODEV);
+	assert_open_fails(&(struct device_options){.path = missing, .name = "sda", .create = true}, -ENODEV);
 	free(missing);
 	/* A database without its marker. */
 	char *database = xasprintf("%s/db", empty);
 	assert_int_equal(mkdir(database, 0700), 0);
 	free(database);
-	assert_open_fails(
-		&(struct device_options){.path = empty, .name = "sda", .create = true}, -EINVAL);
+	assert_open_fails(&(struct device_options){.path = empty, .name = "sda", .create = true}, -EINVAL);
 	fixture_remove(empty);
 
 	options.name = "sda";
@@ -514,8 +499,7 @@ static void device__reserve_makes_it_full(void **state)
 	assert_int_equal(statvfs(fixture->path, &info), 0);
 	uint64_t available = info.f_bavail * info.f_frsize;
 	device_close(fixture->device);
-	struct device_options options = {
-		.path = fixture->path, .name = "sda", .reserve_bytes = available * 2};
+	struct device_options options = {.path = fixture->path, .name = "sda", .reserve_bytes = available * 2};
 	char *error = NULL;
 	assert_int_equal(device_open(&options, &fixture->device, &error), 0);
 	assert_int_equal(device_state(fixture->device), DEVICE_FULL);
@@ -606,8 +590,7 @@ static void device__files_are_found_at_either_place(void **state)
 	count = 0;
 	assert_int_equal(device_files_walk_incoming(device, add_one, &count), 0);
 	assert_int_equal(count, 0);
-	char *path =
-		xasprintf("%s/bodies/ab/cd/%016llx", fixture->path, (unsigned long long)number);
+	char *path = xasprintf("%s/bodies/ab/cd/%016llx", fixture->path, (unsigned long long)number);
 	assert_int_equal(access(path, F_OK), 0);
 	free(path);
 	assert_int_equal(device_file_remove(device, number, hash), 0);
@@ -627,10 +610,8 @@ static void device__promised_removals_are_kept(void **state)
 	/* Promised in a life of the device that ended at once: the next one keeps it. */
 	struct device_commit *commits = xcalloc(COUNT, sizeof(*commits));
 	for (int i = 0; i < COUNT; i++) {
-		commits[i] = (struct device_commit){.change = promise_removal,
-			.argument = &removals[i],
-			.done = post_nothing,
-			.lazy = true};
+		commits[i] = (struct device_commit){
+			.change = promise_removal, .argument = &removals[i], .done = post_nothing, .lazy = true};
 		device_commit_start(fixture->device, &commits[i]);
 	}
 	reopen(fixture);

@@ -13,16 +13,15 @@
 
 #include "tests/unit/device_fixture.h"
 
-static struct device_set *open_set(
-        const char *root, const char *const *names, bool create, size_t requests_max)
+static struct device_set *open_set(const char *root, const char *const *names, bool create, size_t requests_max)
 {
 	struct device_set *set;
 	struct device_set_options options = {
-	        .root = root,
-	        .names = names,
-	        .create = create,
-	        .threads = 1,
-	        .requests_max = requests_max,
+		.root = root,
+		.names = names,
+		.create = create,
+		.threads = 1,
+		.requests_max = requests_max,
 	};
 	assert_int_equal(device_set_open(&options, &set), 0);
 	return set;
@@ -142,12 +141,12 @@ static void device_set__stays_out_without_recovery(void **state)
 	int count = 0;
 	struct device_set *set;
 	struct device_set_options options = {
-	        .root = root,
-	        .names = names,
-	        .create = true,
-	        .threads = 1,
-	        .opened = refuse_recovery,
-	        .opened_argument = &count,
+		.root = root,
+		.names = names,
+		.create = true,
+		.threads = 1,
+		.opened = refuse_recovery,
+		.opened_argument = &count,
 	};
 	assert_int_equal(device_set_open(&options, &set), 0);
 	assert_int_equal(count, 1);
@@ -159,10 +158,10 @@ static void device_set__stays_out_without_recovery(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(device_set__finds_by_name),
-	        cmocka_unit_test(device_set__limits_requests),
-	        cmocka_unit_test(device_set__tries_again),
-	        cmocka_unit_test(device_set__stays_out_without_recovery),
+		cmocka_unit_test(device_set__finds_by_name),
+		cmocka_unit_test(device_set__limits_requests),
+		cmocka_unit_test(device_set__tries_again),
+		cmocka_unit_test(device_set__stays_out_without_recovery),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

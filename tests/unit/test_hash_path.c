@@ -15,8 +15,7 @@
 static struct slice member(const json_t *object, const char *key)
 {
 	const json_t *value = json_object_get(object, key);
-	return json_is_string(value) ? slice_of(json_string_value(value), json_string_length(value))
-	                             : SLICE_NONE;
+	return json_is_string(value) ? slice_of(json_string_value(value), json_string_length(value)) : SLICE_NONE;
 }
 
 static void hash_path__matches_vectors(void **state)
@@ -28,12 +27,11 @@ static void hash_path__matches_vectors(void **state)
 	json_t *vector;
 	json_array_foreach(vectors, i, vector)
 	{
-		struct hash_path_config config = {
-		        member(vector, "prefix"), member(vector, "suffix")};
+		struct hash_path_config config = {member(vector, "prefix"), member(vector, "suffix")};
 		unsigned char hash[HASH_PATH_BYTES];
 		char text[HASH_PATH_HEX_BYTES];
-		hash_path(&config, member(vector, "account"), member(vector, "container"),
-		        member(vector, "object"), hash);
+		hash_path(&config, member(vector, "account"), member(vector, "container"), member(vector, "object"),
+			hash);
 		hash_hex(hash, text);
 		assert_string_equal(text, json_string_value(json_object_get(vector, "hash")));
 	}
@@ -67,8 +65,8 @@ static void hash_path__works_in_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(hash_path__matches_vectors),
-	        cmocka_unit_test(hash_path__works_in_threads),
+		cmocka_unit_test(hash_path__matches_vectors),
+		cmocka_unit_test(hash_path__works_in_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,8 @@
 /* ---- feeding a head in pieces ---- */
 
 /* Everything that a caller can learn from a head, as one text: splits must not change it. */
-static void describe_head(struct buf *text, const struct http_parser *parser,
-	const struct headers *headers, int result, size_t used)
+static void describe_head(
+	struct buf *text, const struct http_parser *parser, const struct headers *headers, int result, size_t used)
 {
 	buf_clear(text);
 	if (result < 0) {
@@ -33,8 +33,7 @@ static void describe_head(struct buf *text, const struct http_parser *parser,
 	else
 		buf_printf(text, "%s %.*s", parser->method, SLICE_PRINT(parser->target));
 	buf_printf(text, " 1.%d length=%lld has=%d chunked=%d keep=%d used=%zu", !parser->http_1_0,
-		(long long)parser->content_length, parser->has_length, parser->chunked,
-		parser->keep_alive, used);
+		(long long)parser->content_length, parser->has_length, parser->chunked, parser->keep_alive, used);
 	for (size_t i = 0; i < headers->count; i++)
 		buf_printf(text, "|%s=%s", headers->items[i].name, headers->items[i].value);
 }
@@ -45,8 +44,7 @@ enum kind { REQUEST, REPLY, REPLY_TO_HEAD };
  * Feeds `input` cut at `first` and then in pieces of `step` bytes; bytes that have not "arrived"
  * yet stay unwritten, so that reading them shows under a sanitizer or in the result.
  */
-static void feed_head(
-	enum kind kind, struct slice input, size_t first, size_t step, struct buf *text)
+static void feed_head(enum kind kind, struct slice input, size_t first, size_t step, struct buf *text)
 {
 	struct arena *arena = arena_new();
 	struct headers headers;
@@ -83,14 +81,13 @@ static void head_verdict(enum kind kind, struct slice input, struct buf *whole)
 	feed_head(kind, input, input.length, 1, whole);
 	feed_head(kind, input, 1, 1, &other);
 	if (strcmp(whole->data, other.data) != 0)
-		fail_msg("'%.*s': whole '%s', byte by byte '%s'", SLICE_PRINT(input), whole->data,
-			other.data);
+		fail_msg("'%.*s': whole '%s', byte by byte '%s'", SLICE_PRINT(input), whole->data, other.data);
 	size_t stride = input.length > 3000 ? 61 : 1;
 	for (size_t cut = 1; cut < input.length; cut += stride) {
 		feed_head(kind, input, cut, input.length, &other);
 		if (strcmp(whole->data, other.data) != 0)
-			fail_msg("'%.*s' cut at %zu: whole '%s', in two '%s'", SLICE_PRINT(input),
-				cut, whole->data, other.data);
+			fail_msg("'%.*s' cut at %zu: whole '%s', in two '%s'", SLICE_PRINT(input), cut, whole->data,
+				other.data);
 	}
 	buf_release(&other);
 }
@@ -101,9 +98,9 @@ struct row {
 	size_t length;
 };
 
-#define ROW(expected, input)                                                                       \
-	{                                                                                          \
-		expected, input, sizeof(input) - 1                                                 \
+#define ROW(expected, input)                                                                                           \
+	{                                                                                                              \
+		expected, input, sizeof(input) - 1                                                                     \
 	}
 #define HOST "Host: h\r\n"
 /* A request with the given lines between Host and the end. */
@@ -117,8 +114,8 @@ static void check_rows(enum kind kind, const struct row *rows, size_t count)
 		head_verdict(kind, slice_of(rows[i].input, rows[i].length), &text);
 		if (strncmp(text.data, rows[i].expected, strlen(rows[i].expected)) == 0)
 			continue;
-		print_error("row %zu '%.*s': '%s' instead of '%s'\n", i, (int)rows[i].length,
-			rows[i].input, text.data, rows[i].expected);
+		print_error("row %zu '%.*s': '%s' instead of '%s'\n", i, (int)rows[i].length, rows[i].input, text.data,
+			rows[i].expected);
 		wrong++;
 	}
 	buf_release(&text);
@@ -139,8 +136,7 @@ static void parser__framing_is_unambiguous(void **state)
 		WITH("PUT /a 1.1 length=5 has=1", "content-length:5 \r\n"),
 		WITH("PUT /a 1.1 length=-1 has=0 chunked=1", "Transfer-Encoding: chunked\r\n"),
 		WITH("PUT /a 1.1 length=-1 has=0 chunked=1", "transfer-encoding:\tCHUNKED \r\n"),
-		WITH("PUT /a 1.1 length=999999999999999999",
-			"Content-Length: 999999999999999999\r\n"),
+		WITH("PUT /a 1.1 length=999999999999999999", "Content-Length: 999999999999999999\r\n"),
 		/* both, in either order */
 		WITH("400", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
 		WITH("400", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
@@ -243,8 +239,7 @@ static void parser__header_lines_are_strict(void **state)
 		WITH("400", "A: b\x7f\r\n"),
 		WITH("400", "A\x80: b\r\n"),
 		/* names of metadata may be UTF-8 */
-		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1 used=35|Host=h|\xc3\xa9=b",
-			"\xc3\xa9: b\r\n"),
+		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1 used=35|Host=h|\xc3\xa9=b", "\xc3\xa9: b\r\n"),
 		WITH("400", "A\0: b\r\n"),
 		WITH("400", "A(: b\r\n"),
 		WITH("400", "A B: c\r\n"),
@@ -368,16 +363,13 @@ static void parser__connection_tokens(void **state)
 	static const struct row rows[] = {
 		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=0", "Connection: close\r\n"),
 		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=0", "Connection: TE , Close\r\n"),
-		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=0",
-			"Connection: keep-alive\r\nConnection: close\r\n"),
+		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=0", "Connection: keep-alive\r\nConnection: close\r\n"),
 		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1", "Connection: keep-alive\r\n"),
 		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1", "Connection: closed-x\r\n"),
-		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1",
-			"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+		WITH("PUT /a 1.1 length=0 has=0 chunked=0 keep=1", "Connection: Upgrade\r\nUpgrade: websocket\r\n"),
 		WITH("PUT /a 1.1 length=-1 has=0 chunked=1 keep=1",
 			"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n"),
-		ROW("GET / 1.0 length=0 has=0 chunked=0 keep=1",
-			"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
+		ROW("GET / 1.0 length=0 has=0 chunked=0 keep=1", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
 		ROW("GET / 1.0 length=0 has=0 chunked=0 keep=0",
 			"GET / HTTP/1.0\r\nConnection: not-keep-alive\r\n\r\n"),
 	};
@@ -485,12 +477,9 @@ static void parser__replies(void **state)
 		ROW("reply 200 1.1 length=-1 has=0 chunked=1 keep=1",
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
 		/* lasts until the connection ends, which therefore cannot be used again */
-		ROW("reply 200 1.1 length=-1 has=0 chunked=0 keep=0",
-			"HTTP/1.1 200 OK\r\n\r\nbytes"),
-		ROW("reply 200 1.0 length=2 has=1 chunked=0 keep=0",
-			"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n"),
-		ROW("reply 204 1.1 length=0 has=0 chunked=0 keep=1",
-			"HTTP/1.1 204 No Content\r\n\r\n"),
+		ROW("reply 200 1.1 length=-1 has=0 chunked=0 keep=0", "HTTP/1.1 200 OK\r\n\r\nbytes"),
+		ROW("reply 200 1.0 length=2 has=1 chunked=0 keep=0", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n"),
+		ROW("reply 204 1.1 length=0 has=0 chunked=0 keep=1", "HTTP/1.1 204 No Content\r\n\r\n"),
 		ROW("reply 304 1.1 length=0 has=1 chunked=0 keep=1",
 			"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"),
 		ROW("reply 100 1.1 length=0 has=0 chunked=0 keep=1 used=25",
@@ -570,8 +559,7 @@ static void feed_chunked(struct slice input, size_t first, size_t step, struct b
 	else if (!parser.message_done)
 		buf_append_text(text, "incomplete");
 	else
-		buf_printf(text, "ok %zu %.*s", at, (int)payload.length,
-			payload.data ? payload.data : "");
+		buf_printf(text, "ok %zu %.*s", at, (int)payload.length, payload.data ? payload.data : "");
 	buf_release(&payload);
 	arena_free(arena);
 }
@@ -588,8 +576,8 @@ static void chunked_verdict(struct slice input, struct buf *whole)
 				continue;
 			feed_chunked(input, cut, step == 1 ? 1 : input.length, &other);
 			if (strcmp(whole->data, other.data) != 0)
-				fail_msg("'%.*s' cut at %zu: whole '%s', in pieces '%s'",
-					SLICE_PRINT(input), cut, whole->data, other.data);
+				fail_msg("'%.*s' cut at %zu: whole '%s', in pieces '%s'", SLICE_PRINT(input), cut,
+					whole->data, other.data);
 		}
 	}
 	buf_release(&other);
@@ -613,8 +601,7 @@ static void parser__chunked_bodies(void **state)
 		ROW("ok 29 hello", "5;x=y;z=\"q\\\" ;\"\r\nhello\r\n0\r\n\r\n"),
 		/* trailers are read over */
 		ROW("ok 21 hello", "5\r\nhello\r\n0\r\nA: b\r\n\r\n"),
-		ROW("ok 53 hello",
-			"5\r\nhello\r\n0\r\nContent-Length: 7\r\nX-Auth-Token:  t \r\n\r\nrest"),
+		ROW("ok 53 hello", "5\r\nhello\r\n0\r\nContent-Length: 7\r\nX-Auth-Token:  t \r\n\r\nrest"),
 		/* sizes */
 		ROW("400", "0x5\r\nhello\r\n0\r\n\r\n"),
 		ROW("400", "+5\r\nhello\r\n0\r\n\r\n"),
@@ -686,11 +673,10 @@ static void parser__chunked_bodies(void **state)
 		chunked_verdict(slice_of(rows[i].input, rows[i].length), &text);
 		const char *expected = rows[i].expected;
 		bool prefix_only = strcmp(expected, "400") == 0;
-		if (prefix_only ? strncmp(text.data, expected, 3) == 0
-				: strcmp(text.data, expected) == 0)
+		if (prefix_only ? strncmp(text.data, expected, 3) == 0 : strcmp(text.data, expected) == 0)
 			continue;
-		print_error("row %zu '%.*s': '%s' instead of '%s'\n", i, (int)rows[i].length,
-			rows[i].input, text.data, expected);
+		print_error("row %zu '%.*s': '%s' instead of '%s'\n", i, (int)rows[i].length, rows[i].input, text.data,
+			expected);
 		wrong++;
 	}
 	buf_release(&text);

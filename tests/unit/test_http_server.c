@@ -23,8 +23,7 @@
 static atomic_int last_body_error;
 static atomic_int last_finish_error;
 
-static void on_finished(struct request *request, struct reply *reply, uint64_t bytes_sent,
-	int error, void *argument)
+static void on_finished(struct request *request, struct reply *reply, uint64_t bytes_sent, int error, void *argument)
 {
 	(void)request;
 	(void)reply;
@@ -74,8 +73,7 @@ static void handle_echo(struct request *request, struct reply *reply)
 static void handle_stream(struct request *request, struct reply *reply)
 {
 	reply->status = 200;
-	reply->body =
-		ten_body(request->arena, 3, slice_equal(request->query, SLICE_LITERAL("broken")));
+	reply->body = ten_body(request->arena, 3, slice_equal(request->query, SLICE_LITERAL("broken")));
 	if (slice_equal(request->query, SLICE_LITERAL("counted")))
 		reply->content_length = 30;
 	if (slice_equal(request->query, SLICE_LITERAL("short")))
@@ -116,8 +114,7 @@ static void handle(void *context, struct request *request, struct reply *reply)
 		reply_empty(reply, 200);
 		headers_set(&reply->headers, "Content-Length", "1234");
 	} else {
-		reply_text(reply, 200, "text/plain",
-			arena_printf(request->arena, "%.*s", SLICE_PRINT(path)));
+		reply_text(reply, 200, "text/plain", arena_printf(request->arena, "%.*s", SLICE_PRINT(path)));
 	}
 }
 
@@ -164,8 +161,7 @@ static void server__keeps_connections(void **state)
 	struct raw_reply reply;
 	raw_connect(&client, server.port);
 	for (int i = 0; i < 20; i++) {
-		raw_send(&client, i % 2 ? "PUT /echo HTTP/1.1\r\n" HOST
-					  "Content-Length: 5\r\n\r\nhello"
+		raw_send(&client, i % 2 ? "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
 					: "GET /a HTTP/1.1\r\n" HOST "\r\n");
 		raw_read(&client, false, &reply);
 		assert_status(reply, 200);
@@ -192,8 +188,7 @@ static void server__answers_pipelined_requests_in_order(void **state)
 		if (i % 3 == 0)
 			buf_printf(&requests, "GET /%d HTTP/1.1\r\n" HOST "\r\n", i);
 		else if (i % 3 == 1)
-			buf_printf(&requests,
-				"PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\n%03d", i);
+			buf_printf(&requests, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\n%03d", i);
 		else
 			buf_printf(&requests,
 				"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: "
@@ -248,8 +243,7 @@ static void server__takes_requests_byte_by_byte(void **state)
 	(void)state;
 	static const char text[] =
 		"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
-		"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n" HOST
-		"\r\n";
+		"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: t\r\n\r\nGET /next HTTP/1.1\r\n" HOST "\r\n";
 	struct raw_client client;
 	struct raw_reply reply;
 	raw_connect(&client, server.port);
@@ -327,37 +321,33 @@ static void server__frames_replies(void **state)
 		{"HEAD /204 HTTP/1.1\r\n" HOST "\r\n", true, 204, "", NULL, false, true},
 		{"GET /304 HTTP/1.1\r\n" HOST "\r\n", false, 304, "", NULL, false, true},
 		{"GET /304?77 HTTP/1.1\r\n" HOST "\r\n", false, 304, "", "77", false, true},
-		{"GET /stream HTTP/1.1\r\n" HOST "\r\n", false, 200,
-			"012345678901234567890123456789", NULL, true, true},
-		{"HEAD /stream HTTP/1.1\r\n" HOST "\r\n", true, 200, "", NULL, true, true},
-		{"GET /stream?counted HTTP/1.1\r\n" HOST "\r\n", false, 200,
-			"012345678901234567890123456789", "30", false, true},
-		{"HEAD /stream?counted HTTP/1.1\r\n" HOST "\r\n", true, 200, "", "30", false, true},
-		{"GET /stream HTTP/1.0\r\n\r\n", false, 200, "012345678901234567890123456789", NULL,
-			false, false},
-		{"GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false, 200,
-			"012345678901234567890123456789", NULL, false, false},
-		{"GET /a HTTP/1.0\r\n\r\n", false, 200, "/a", "2", false, false},
-		{"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false, 200, "/a", "2", false,
+		{"GET /stream HTTP/1.1\r\n" HOST "\r\n", false, 200, "012345678901234567890123456789", NULL, true,
 			true},
+		{"HEAD /stream HTTP/1.1\r\n" HOST "\r\n", true, 200, "", NULL, true, true},
+		{"GET /stream?counted HTTP/1.1\r\n" HOST "\r\n", false, 200, "012345678901234567890123456789", "30",
+			false, true},
+		{"HEAD /stream?counted HTTP/1.1\r\n" HOST "\r\n", true, 200, "", "30", false, true},
+		{"GET /stream HTTP/1.0\r\n\r\n", false, 200, "012345678901234567890123456789", NULL, false, false},
+		{"GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false, 200, "012345678901234567890123456789",
+			NULL, false, false},
+		{"GET /a HTTP/1.0\r\n\r\n", false, 200, "/a", "2", false, false},
+		{"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false, 200, "/a", "2", false, true},
 		{"GET /close HTTP/1.1\r\n" HOST "\r\n", false, 200, "close", "5", false, false},
 		{"GET /forged HTTP/1.1\r\n" HOST "\r\n", false, 200, "x", "1", false, true},
 		{"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", false, 200, "*", "1", false, true},
 		{"GET /a HTTP/1.1\r\n\r\n", false, 400, NULL, NULL, false, false},
 		{"GET /a HTTP/2.0\r\n\r\n", false, 505, NULL, NULL, false, false},
 		{"nonsense\r\n\r\n", false, 400, NULL, NULL, false, false},
-		{"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nX\r\n", false,
-			400, NULL, NULL, false, false},
-		{"GET /a HTTP/1.1\r\n" HOST "Expect: banana\r\n\r\n", false, 417, NULL, NULL, false,
+		{"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nX\r\n", false, 400, NULL, NULL, false,
 			false},
+		{"GET /a HTTP/1.1\r\n" HOST "Expect: banana\r\n\r\n", false, 417, NULL, NULL, false, false},
 		/* a body that looks like a request */
-		{"PUT /echo HTTP/1.1\r\n" HOST
-		 "Content-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n",
-			false, 200, "GET /smuggled HTTP/1.1\r\n", "24", false, true},
-		{"PUT /a HTTP/1.1\r\n" HOST "Content-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n",
-			false, 200, "/a", "2", false, true},
-		{"GET /a HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-			false, 200, "/a", "2", false, true},
+		{"PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n", false, 200,
+			"GET /smuggled HTTP/1.1\r\n", "24", false, true},
+		{"PUT /a HTTP/1.1\r\n" HOST "Content-Length: 24\r\n\r\nGET /smuggled HTTP/1.1\r\n", false, 200, "/a",
+			"2", false, true},
+		{"GET /a HTTP/1.1\r\n" HOST "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n", false, 200, "/a", "2",
+			false, true},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct raw_reply reply;
@@ -368,18 +358,15 @@ static void server__frames_replies(void **state)
 		bool closes = connection && strncmp(connection, "close", 5) == 0;
 		bool good = reply.status == cases[i].status && !reply.broken &&
 			    (raw_header(&reply, "Transfer-Encoding") != NULL) == cases[i].chunked &&
-			    open == cases[i].open && closes == !cases[i].open &&
-			    !raw_header(&reply, "X-Forged");
+			    open == cases[i].open && closes == !cases[i].open && !raw_header(&reply, "X-Forged");
 		if (cases[i].body)
 			good = good && (length != NULL) == (cases[i].length != NULL) &&
-			       (!length || strtol(length, NULL, 10) ==
-						   strtol(cases[i].length, NULL, 10)) &&
+			       (!length || strtol(length, NULL, 10) == strtol(cases[i].length, NULL, 10)) &&
 			       slice_equal(buf_slice(&reply.body), slice_from(cases[i].body));
 		if (!good)
 			fail_msg("case %zu '%s': %s, open %d, got %.*s\n%.*s", i, cases[i].request,
-				reply.broken ? "broken" : "whole", open, (int)reply.head.length,
-				reply.head.data, (int)reply.body.length,
-				reply.body.data ? reply.body.data : "");
+				reply.broken ? "broken" : "whole", open, (int)reply.head.length, reply.head.data,
+				(int)reply.body.length, reply.body.data ? reply.body.data : "");
 		raw_reply_release(&reply);
 	}
 }
@@ -389,8 +376,7 @@ static void server__breaks_connections_of_broken_streams(void **state)
 	(void)state;
 	static const char *const requests[] = {
 		"GET /stream?broken HTTP/1.1\r\n" HOST "\r\n", /* chunked */
-		"GET /stream?short HTTP/1.1\r\n" HOST "\r\n",
-		"GET /stream?long HTTP/1.1\r\n" HOST "\r\n",
+		"GET /stream?short HTTP/1.1\r\n" HOST "\r\n", "GET /stream?long HTTP/1.1\r\n" HOST "\r\n",
 		"GET /stream?broken HTTP/1.0\r\n\r\n", /* ends with the connection */
 	};
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
@@ -400,8 +386,7 @@ static void server__breaks_connections_of_broken_streams(void **state)
 		ask(requests[i], false, &reply, NULL);
 		/* a reset may overtake the head */
 		if (!reply.broken && reply.status)
-			fail_msg("'%s' ended cleanly with %zu bytes", requests[i],
-				reply.body.length);
+			fail_msg("'%s' ended cleanly with %zu bytes", requests[i], reply.body.length);
 		assert_true(reply.body.length <= 30);
 		for (int wait = 0; wait < 200 && atomic_load(&last_finish_error) == 1; wait++)
 			usleep(5000);
@@ -419,8 +404,7 @@ static void server__sends_100_when_the_body_is_read(void **state)
 	struct raw_reply reply;
 	raw_connect(&client, server.port);
 	for (int i = 0; i < 2; i++) {
-		raw_send(&client, "PUT /echo HTTP/1.1\r\n" HOST
-				  "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\n");
+		raw_send(&client, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\n");
 		raw_read(&client, false, &reply);
 		assert_status(reply, 100);
 		raw_reply_release(&reply);
@@ -431,8 +415,7 @@ static void server__sends_100_when_the_body_is_read(void **state)
 		raw_reply_release(&reply);
 	}
 	/* no body: nothing to wait for */
-	raw_send(&client,
-		"PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n");
+	raw_send(&client, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n");
 	raw_read(&client, false, &reply);
 	assert_status(reply, 200);
 	raw_reply_release(&reply);
@@ -440,8 +423,7 @@ static void server__sends_100_when_the_body_is_read(void **state)
 
 	/* refused before it was read: no 100, and the connection ends */
 	raw_connect(&client, server.port);
-	raw_send(&client, "PUT /refuse HTTP/1.1\r\n" HOST
-			  "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+	raw_send(&client, "PUT /refuse HTTP/1.1\r\n" HOST "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n");
 	raw_read(&client, false, &reply);
 	assert_status(reply, 413);
 	assert_non_null(raw_header(&reply, "Connection"));
@@ -451,8 +433,7 @@ static void server__sends_100_when_the_body_is_read(void **state)
 
 	/* HTTP/1.0 knows no 100 */
 	raw_connect(&client, server.port);
-	raw_send(&client,
-		"PUT /echo HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello");
+	raw_send(&client, "PUT /echo HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello");
 	raw_read(&client, false, &reply);
 	assert_status(reply, 200);
 	assert_body(reply, "hello");
@@ -466,8 +447,7 @@ static void server__tells_the_handler_of_a_broken_body(void **state)
 	static const char *const requests[] = {
 		"PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 50\r\n\r\nhello",
 		"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-		"PUT /echo HTTP/1.1\r\n" HOST
-		"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+		"PUT /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
 	};
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		struct raw_client client;
@@ -715,9 +695,8 @@ static void server__stops_gracefully(void **state)
 	assert_true(raw_ends(&busy));
 	raw_reply_release(&reply);
 	struct raw_client late = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
-	struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)ending.port),
-		.sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)ending.port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
 	assert_int_equal(connect(late.fd, (struct sockaddr *)&address, sizeof(address)), -1);
 	raw_close(&late);
 	raw_close(&idle);

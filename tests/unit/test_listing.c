@@ -133,16 +133,16 @@ static void listing__auto_create(void **state)
 	unsigned char hash[16];
 	fresh_hash(hash);
 	struct listing_object_row item = {
-	        .account = SLICE_LITERAL(".auto"),
-	        .container = SLICE_LITERAL("none"),
-	        .name = SLICE_LITERAL("o"),
-	        .policy = 2,
-	        .row = {.data = {.raw = at(5).raw, .offset = 3},
-	                .content_type_time = {.raw = at(5).raw, .offset = 3},
-	                .meta = {.raw = at(5).raw, .offset = 3},
-	                .size = 10,
-	                .etag = SLICE_LITERAL("e1")},
-	        .create_missing = true,
+		.account = SLICE_LITERAL(".auto"),
+		.container = SLICE_LITERAL("none"),
+		.name = SLICE_LITERAL("o"),
+		.policy = 2,
+		.row = {.data = {.raw = at(5).raw, .offset = 3},
+			.content_type_time = {.raw = at(5).raw, .offset = 3},
+			.meta = {.raw = at(5).raw, .offset = 3},
+			.size = 10,
+			.etag = SLICE_LITERAL("e1")},
+		.create_missing = true,
 	};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_object_row, &item), 0);
@@ -165,7 +165,7 @@ static struct listing_meta meta_of(const char *name, const char *value, unsigned
 }
 
 static int change_metas(device_change_fn *function, const unsigned char hash[16], unsigned second,
-        const struct listing_meta *metas, size_t count)
+	const struct listing_meta *metas, size_t count)
 {
 	struct listing_change change = change_of(LISTING_CONTAINER, hash, at(second));
 	change.metas = metas;
@@ -183,9 +183,8 @@ static void check_metas(const unsigned char hash[16], const char *expected)
 	struct buf text = BUF_INIT;
 	buf_append_text(&text, "");
 	for (size_t i = 0; i < info.meta_count; i++)
-		buf_printf(&text, "%.*s=%.*s@%u;", SLICE_PRINT(info.metas[i].name),
-		        SLICE_PRINT(info.metas[i].value),
-		        (unsigned)(info.metas[i].time.raw / TIMESTAMP_RAW_PER_SECOND - 1700000000));
+		buf_printf(&text, "%.*s=%.*s@%u;", SLICE_PRINT(info.metas[i].name), SLICE_PRINT(info.metas[i].value),
+			(unsigned)(info.metas[i].time.raw / TIMESTAMP_RAW_PER_SECOND - 1700000000));
 	assert_string_equal(text.data, expected);
 	buf_release(&text);
 }
@@ -195,8 +194,7 @@ static void listing__metadata_merges_by_time(void **state)
 	(void)state;
 	unsigned char hash[16];
 	fresh_hash(hash);
-	struct listing_meta first[] = {
-	        meta_of("X-Container-Meta-A", "1", 5), meta_of("X-Container-Read", ".r:*", 5)};
+	struct listing_meta first[] = {meta_of("X-Container-Meta-A", "1", 5), meta_of("X-Container-Read", ".r:*", 5)};
 	assert_int_equal(change_metas(listing_put, hash, 5, first, 2), 0);
 	check_metas(hash, "X-Container-Meta-A=1@5;X-Container-Read=.r:*@5;");
 	struct listing_meta older = meta_of("X-Container-Meta-A", "old", 4);
@@ -212,7 +210,7 @@ static void listing__metadata_merges_by_time(void **state)
 	assert_int_equal(change_metas(listing_put, hash, 8, &shard, 1), 0);
 	assert_int_equal(delete (LISTING_CONTAINER, hash, 9).outcome, LISTING_UPDATED);
 	check_metas(hash, "X-Container-Meta-A=@9;X-Container-Read=@9;X-Container-Sysmeta-Shard-"
-	                  "Quoted-Root=a/c@8;");
+			  "Quoted-Root=a/c@8;");
 }
 
 static void listing__metadata_has_limits(void **state)
@@ -221,10 +219,10 @@ static void listing__metadata_has_limits(void **state)
 	unsigned char hash[16];
 	fresh_hash(hash);
 	struct listing_meta metas[] = {
-	        meta_of("X-Container-Meta-A", "1", 1),
-	        meta_of("X-Container-Meta-B", "1", 1),
-	        meta_of("x-container-meta-C", "1", 1),
-	        meta_of("X-Container-Meta-D", "1", 1),
+		meta_of("X-Container-Meta-A", "1", 1),
+		meta_of("X-Container-Meta-B", "1", 1),
+		meta_of("x-container-meta-C", "1", 1),
+		meta_of("X-Container-Meta-D", "1", 1),
 	};
 	struct arena *arena = arena_new();
 	struct listing_info info;
@@ -237,8 +235,7 @@ static void listing__metadata_has_limits(void **state)
 
 	/* Deleted items and sysmeta do not count; names count without their prefix. */
 	struct listing_meta removed = meta_of("X-Container-Meta-A", "", 2);
-	struct listing_meta sysmeta =
-	        meta_of("X-Container-Sysmeta-Long", "123456789012345678901234567890", 2);
+	struct listing_meta sysmeta = meta_of("X-Container-Sysmeta-Long", "123456789012345678901234567890", 2);
 	assert_int_equal(change_metas(listing_post, hash, 2, &removed, 1), 0);
 	assert_int_equal(change_metas(listing_post, hash, 2, &sysmeta, 1), 0);
 	struct listing_meta fits = meta_of("X-Container-Meta-D", "123456789012345", 3);
@@ -326,12 +323,8 @@ static void listing__tombstone_of_a_peer_counts_its_size(void **state)
 	fresh_hash(hash);
 	put(LISTING_CONTAINER, hash, 1);
 	struct listing_object_row item = {
-	        .name = SLICE_LITERAL("o"),
-	        .row = {.data = at(2),
-	                .content_type_time = at(2),
-	                .meta = at(2),
-	                .size = 5,
-	                .deleted = true},
+		.name = SLICE_LITERAL("o"),
+		.row = {.data = at(2), .content_type_time = at(2), .meta = at(2), .size = 5, .deleted = true},
 	};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_object_row, &item), 0);
@@ -352,8 +345,7 @@ static void listing__too_many_policies_are_refused(void **state)
 	put(LISTING_CONTAINER, hash, 1);
 	for (uint16_t policy = 0; policy < LISTING_POLICIES_MAX; policy++)
 		put_row(hash, "o", 2, policy, 1);
-	struct listing_object_row item = {
-	        .name = SLICE_LITERAL("o"), .policy = LISTING_POLICIES_MAX};
+	struct listing_object_row item = {.name = SLICE_LITERAL("o"), .policy = LISTING_POLICIES_MAX};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_object_row, &item), -E2BIG);
 	struct listing_info info = read_info(LISTING_CONTAINER, hash);
@@ -363,10 +355,8 @@ static void listing__too_many_policies_are_refused(void **state)
 static void listing__reported_numbers(void **state)
 {
 	(void)state;
-	struct listing_reported reported = {.put_timestamp = at(1),
-	        .delete_timestamp = at(2),
-	        .object_count = 3,
-	        .bytes_used = 4};
+	struct listing_reported reported = {
+		.put_timestamp = at(1), .delete_timestamp = at(2), .object_count = 3, .bytes_used = 4};
 	fresh_hash(reported.hash);
 	assert_int_equal(device_commit(device, listing_set_reported, &reported), -ENOENT);
 	put(LISTING_CONTAINER, reported.hash, 1);
@@ -432,7 +422,7 @@ static void listing__account_life(void **state)
 	assert_true(missing.is_deleted);
 	assert_int_equal(put_container_row(hash, "c3", 9, 0, 0, 0, 0), LISTING_MISSING);
 	struct listing_container_row item = {
-	        .name = SLICE_LITERAL("c3"), .put_timestamp = at(9), .override_deleted = true};
+		.name = SLICE_LITERAL("c3"), .put_timestamp = at(9), .override_deleted = true};
 	memcpy(item.hash, hash, sizeof(item.hash));
 	assert_int_equal(device_commit(device, listing_put_container_row, &item), 0);
 	assert_int_equal(item.outcome, LISTING_UPDATED);
@@ -479,11 +469,11 @@ static void listing__account_auto_create(void **state)
 {
 	(void)state;
 	struct listing_container_row item = {
-	        .account = SLICE_LITERAL(".expiring_objects"),
-	        .name = SLICE_LITERAL("c"),
-	        .put_timestamp = at(4),
-	        .create_missing = true,
-	        .timestamp = at(5),
+		.account = SLICE_LITERAL(".expiring_objects"),
+		.name = SLICE_LITERAL("c"),
+		.put_timestamp = at(4),
+		.create_missing = true,
+		.timestamp = at(5),
 	};
 	fresh_hash(item.hash);
 	assert_int_equal(device_commit(device, listing_put_container_row, &item), 0);
@@ -495,8 +485,7 @@ static void listing__account_auto_create(void **state)
 	fresh_hash(item.hash);
 	item.timestamp = TIMESTAMP_ZERO;
 	assert_int_equal(device_commit(device, listing_put_container_row, &item), 0);
-	assert_true(timestamp_compare(
-	                    read_info(LISTING_ACCOUNT, item.hash).put_timestamp, at(1000)) > 0);
+	assert_true(timestamp_compare(read_info(LISTING_ACCOUNT, item.hash).put_timestamp, at(1000)) > 0);
 	read_info(LISTING_ACCOUNT, NULL);
 }
 
@@ -506,11 +495,11 @@ static void listing__bad_records_are_refused(void **state)
 {
 	(void)state;
 	struct container_row row = {.data = at(1),
-	        .content_type_time = at(2),
-	        .meta = at(3),
-	        .content_type = SLICE_LITERAL("a/b"),
-	        .swift_bytes = SLICE_LITERAL("1"),
-	        .etag = SLICE_LITERAL("d41d8cd98f00b204e9800998ecf8427e")};
+		.content_type_time = at(2),
+		.meta = at(3),
+		.content_type = SLICE_LITERAL("a/b"),
+		.swift_bytes = SLICE_LITERAL("1"),
+		.etag = SLICE_LITERAL("d41d8cd98f00b204e9800998ecf8427e")};
 	struct listing_info info = {.count_count = 2};
 	struct listing_meta meta = meta_of("X-Container-Meta-A", "1", 5);
 	struct listing_object_record object;
@@ -531,12 +520,10 @@ static void listing__bad_records_are_refused(void **state)
 			char *copy = xmalloc(length + 1);
 			memcpy(copy, values[kind].data, length);
 			struct slice value = slice_of(copy, length);
-			int result = kind == 0 ? listing_decode_object(value, false, &object)
-			             : kind == 1
-			                     ? listing_decode_container(value, false, &container)
-			             : kind == 2 ? listing_decode_numbers(value, &info)
-			                         : listing_decode_info(
-			                                   value, LISTING_CONTAINER, arena, &info);
+			int result = kind == 0   ? listing_decode_object(value, false, &object)
+				     : kind == 1 ? listing_decode_container(value, false, &container)
+				     : kind == 2 ? listing_decode_numbers(value, &info)
+						 : listing_decode_info(value, LISTING_CONTAINER, arena, &info);
 			assert_int_equal(result, length == values[kind].length - 1 ? 0 : -EIO);
 			free(copy);
 		}
@@ -548,23 +535,23 @@ static void listing__bad_records_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(listing__container_life),
-	        cmocka_unit_test(listing__row_revives_deleted_container),
-	        cmocka_unit_test(listing__recreation_sets_policy),
-	        cmocka_unit_test(listing__post_can_keep_put_timestamp),
-	        cmocka_unit_test(listing__auto_create),
-	        cmocka_unit_test(listing__metadata_merges_by_time),
-	        cmocka_unit_test(listing__metadata_has_limits),
-	        cmocka_unit_test(listing__numbers_of_a_container),
-	        cmocka_unit_test(listing__policies_are_apart),
-	        cmocka_unit_test(listing__tombstone_of_a_peer_counts_its_size),
-	        cmocka_unit_test(listing__too_many_policies_are_refused),
-	        cmocka_unit_test(listing__reported_numbers),
-	        cmocka_unit_test(listing__read_cached),
-	        cmocka_unit_test(listing__account_life),
-	        cmocka_unit_test(listing__account_rows_merge),
-	        cmocka_unit_test(listing__account_auto_create),
-	        cmocka_unit_test(listing__bad_records_are_refused),
+		cmocka_unit_test(listing__container_life),
+		cmocka_unit_test(listing__row_revives_deleted_container),
+		cmocka_unit_test(listing__recreation_sets_policy),
+		cmocka_unit_test(listing__post_can_keep_put_timestamp),
+		cmocka_unit_test(listing__auto_create),
+		cmocka_unit_test(listing__metadata_merges_by_time),
+		cmocka_unit_test(listing__metadata_has_limits),
+		cmocka_unit_test(listing__numbers_of_a_container),
+		cmocka_unit_test(listing__policies_are_apart),
+		cmocka_unit_test(listing__tombstone_of_a_peer_counts_its_size),
+		cmocka_unit_test(listing__too_many_policies_are_refused),
+		cmocka_unit_test(listing__reported_numbers),
+		cmocka_unit_test(listing__read_cached),
+		cmocka_unit_test(listing__account_life),
+		cmocka_unit_test(listing__account_rows_merge),
+		cmocka_unit_test(listing__account_auto_create),
+		cmocka_unit_test(listing__bad_records_are_refused),
 	};
 	return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -28,8 +28,7 @@ static void check_text(const char *what, struct slice got, struct slice expected
 {
 	if (slice_equal(got, expected))
 		return;
-	fail_msg("%s:\n got      %.*s\n expected %.*s", what, SLICE_PRINT(got),
-	        SLICE_PRINT(expected));
+	fail_msg("%s:\n got      %.*s\n expected %.*s", what, SLICE_PRINT(got), SLICE_PRINT(expected));
 }
 
 static const char *policy_name(uint16_t policy, void *argument)
@@ -39,7 +38,7 @@ static const char *policy_name(uint16_t policy, void *argument)
 }
 
 static struct buf render(enum listing_kind kind, enum listing_format format, struct slice name,
-        const struct listing_entry *entries, size_t count, const char *const policies[])
+	const struct listing_entry *entries, size_t count, const char *const policies[])
 {
 	struct buf out = BUF_INIT;
 	struct listing_writer writer;
@@ -97,15 +96,14 @@ static struct slice without_slo_etag(struct arena *arena, struct slice text)
 #define DIGEST "9dd4e461268c8034f5c8564e155c67a6"
 #define TYPE "text/plain;charset=UTF-8"
 
-static struct listing_entry object_entry(
-        const char *name, const char *time, const char *etag, const char *type)
+static struct listing_entry object_entry(const char *name, const char *time, const char *etag, const char *type)
 {
 	return (struct listing_entry){
-	        .name = slice_from(name),
-	        .object = {.meta = time_of(time),
-	                .size = 1,
-	                .etag = slice_from(etag),
-	                .content_type = slice_from(type)},
+		.name = slice_from(name),
+		.object = {.meta = time_of(time),
+			.size = 1,
+			.etag = slice_from(etag),
+			.content_type = slice_from(type)},
 	};
 }
 
@@ -119,22 +117,21 @@ static void listing_format__container_samples(void **state)
 	(void)state;
 	_cleanup_free_ char *samples = read_samples();
 	struct arena *arena = arena_new();
-	struct listing_entry slo = object_entry("slo", "1795222666.96151",
-	        "e7abb3d4b2974898a909de44c3d6a575", "application/x-www-form-urlencoded");
+	struct listing_entry slo = object_entry(
+		"slo", "1795222666.96151", "e7abb3d4b2974898a909de44c3d6a575", "application/x-www-form-urlencoded");
 	slo.object.size = 150;
 	slo.object.swift_bytes = SLICE_LITERAL("1");
 	struct listing_entry all[] = {
-	        object_entry("a/1", "1795222665.80240", DIGEST, TYPE),
-	        object_entry("a/2", "1795222666.03304", DIGEST, TYPE),
-	        object_entry("a/b/3", "1795222666.16105", DIGEST, TYPE),
-	        object_entry("b", "1795222666.36134", DIGEST, TYPE),
-	        object_entry("c d", "1795222666.56602", DIGEST, TYPE),
-	        object_entry("d//e", "1795222666.92960", DIGEST, TYPE),
-	        slo,
-	        object_entry("\xc3\xbc<&>\"", "1795222666.76244", DIGEST, TYPE),
+		object_entry("a/1", "1795222665.80240", DIGEST, TYPE),
+		object_entry("a/2", "1795222666.03304", DIGEST, TYPE),
+		object_entry("a/b/3", "1795222666.16105", DIGEST, TYPE),
+		object_entry("b", "1795222666.36134", DIGEST, TYPE),
+		object_entry("c d", "1795222666.56602", DIGEST, TYPE),
+		object_entry("d//e", "1795222666.92960", DIGEST, TYPE),
+		slo,
+		object_entry("\xc3\xbc<&>\"", "1795222666.76244", DIGEST, TYPE),
 	};
-	struct listing_entry grouped[] = {
-	        subdir_entry("a/"), all[3], all[4], subdir_entry("d/"), slo, all[7]};
+	struct listing_entry grouped[] = {subdir_entry("a/"), all[3], all[4], subdir_entry("d/"), slo, all[7]};
 	struct listing_entry in_a[] = {all[0], all[1], subdir_entry("a/b/")};
 	const struct {
 		const char *target;
@@ -142,17 +139,17 @@ static void listing_format__container_samples(void **state)
 		const struct listing_entry *entries;
 		size_t count;
 	} cases[] = {
-	        {"/v1/AUTH_test/lst", LISTING_FORMAT_PLAIN, all, 8},
-	        {"/v1/AUTH_test/lst?format=json", LISTING_FORMAT_JSON, all, 8},
-	        {"/v1/AUTH_test/lst?format=xml", LISTING_FORMAT_XML, all, 8},
-	        {"/v1/AUTH_test/lst?format=json&delimiter=/", LISTING_FORMAT_JSON, grouped, 6},
-	        {"/v1/AUTH_test/lst?format=xml&delimiter=/", LISTING_FORMAT_TEXT_XML, grouped, 6},
-	        {"/v1/AUTH_test/lst?delimiter=/&prefix=a/", LISTING_FORMAT_PLAIN, in_a, 3},
-	        {"/v1/AUTH_test/lst?path=a&format=json", LISTING_FORMAT_JSON, in_a, 2},
+		{"/v1/AUTH_test/lst", LISTING_FORMAT_PLAIN, all, 8},
+		{"/v1/AUTH_test/lst?format=json", LISTING_FORMAT_JSON, all, 8},
+		{"/v1/AUTH_test/lst?format=xml", LISTING_FORMAT_XML, all, 8},
+		{"/v1/AUTH_test/lst?format=json&delimiter=/", LISTING_FORMAT_JSON, grouped, 6},
+		{"/v1/AUTH_test/lst?format=xml&delimiter=/", LISTING_FORMAT_TEXT_XML, grouped, 6},
+		{"/v1/AUTH_test/lst?delimiter=/&prefix=a/", LISTING_FORMAT_PLAIN, in_a, 3},
+		{"/v1/AUTH_test/lst?path=a&format=json", LISTING_FORMAT_JSON, in_a, 2},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct buf out = render(LISTING_CONTAINER, cases[i].format, SLICE_LITERAL("lst"),
-		        cases[i].entries, cases[i].count, NULL);
+		struct buf out = render(LISTING_CONTAINER, cases[i].format, SLICE_LITERAL("lst"), cases[i].entries,
+			cases[i].count, NULL);
 		struct slice expected = without_slo_etag(arena, sample(samples, cases[i].target));
 		/* The file keeps the line feed that ends a plain body. */
 		struct slice got = buf_slice(&out);
@@ -167,8 +164,8 @@ static void listing_format__container_samples(void **state)
 static struct listing_entry container_entry(const char *name, const char *time, uint16_t policy)
 {
 	return (struct listing_entry){
-	        .name = slice_from(name),
-	        .container = {.put_timestamp = time_of(time), .policy = policy},
+		.name = slice_from(name),
+		.container = {.put_timestamp = time_of(time), .policy = policy},
 	};
 }
 
@@ -178,23 +175,23 @@ static void listing_format__account_samples(void **state)
 	static const char *const policies[] = {"gold", "ec42"};
 	_cleanup_free_ char *samples = read_samples();
 	struct listing_entry entries[] = {
-	        container_entry("c1", "1795222254.87368", 0),
-	        container_entry("cec", "1795222254.94825", 1),
-	        container_entry("lst", "1795222665.53145", 0),
+		container_entry("c1", "1795222254.87368", 0),
+		container_entry("cec", "1795222254.94825", 1),
+		container_entry("lst", "1795222665.53145", 0),
 	};
 	const struct {
 		const char *target;
 		enum listing_format format;
 		size_t count;
 	} cases[] = {
-	        {"/v1/AUTH_test?format=json", LISTING_FORMAT_JSON, 3},
-	        {"/v1/AUTH_test?format=xml", LISTING_FORMAT_XML, 3},
-	        {"/v1/AUTH_test", LISTING_FORMAT_PLAIN, 3},
-	        {"/v1/AUTH_test?prefix=zzz&format=json", LISTING_FORMAT_JSON, 0},
+		{"/v1/AUTH_test?format=json", LISTING_FORMAT_JSON, 3},
+		{"/v1/AUTH_test?format=xml", LISTING_FORMAT_XML, 3},
+		{"/v1/AUTH_test", LISTING_FORMAT_PLAIN, 3},
+		{"/v1/AUTH_test?prefix=zzz&format=json", LISTING_FORMAT_JSON, 0},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct buf out = render(LISTING_ACCOUNT, cases[i].format,
-		        SLICE_LITERAL("AUTH_test"), entries, cases[i].count, policies);
+		struct buf out = render(LISTING_ACCOUNT, cases[i].format, SLICE_LITERAL("AUTH_test"), entries,
+			cases[i].count, policies);
 		struct slice got = buf_slice(&out);
 		if (cases[i].format == LISTING_FORMAT_PLAIN)
 			got.length--;
@@ -241,8 +238,7 @@ static void listing_format__python_vectors(void **state)
 	static const struct {
 		const char *key;
 		enum listing_format format;
-	} formats[] = {{"plain", LISTING_FORMAT_PLAIN}, {"json", LISTING_FORMAT_JSON},
-	        {"xml", LISTING_FORMAT_XML}};
+	} formats[] = {{"plain", LISTING_FORMAT_PLAIN}, {"json", LISTING_FORMAT_JSON}, {"xml", LISTING_FORMAT_XML}};
 	json_error_t error;
 	json_t *cases = json_load_file("tests/data/listing-format.json", JSON_ALLOW_NUL, &error);
 	if (!cases)
@@ -257,10 +253,9 @@ static void listing_format__python_vectors(void **state)
 		for (size_t j = 0; j < count; j++)
 			entries[j] = entry_of(json_array_get(items, j));
 		for (size_t j = 0; j < 3; j++) {
-			struct buf out = render(account ? LISTING_ACCOUNT : LISTING_CONTAINER,
-			        formats[j].format, text_of(test, "name"), entries, count, policies);
-			check_text(text_of(test, "title").data, buf_slice(&out),
-			        text_of(test, formats[j].key));
+			struct buf out = render(account ? LISTING_ACCOUNT : LISTING_CONTAINER, formats[j].format,
+				text_of(test, "name"), entries, count, policies);
+			check_text(text_of(test, "title").data, buf_slice(&out), text_of(test, formats[j].key));
 			buf_release(&out);
 		}
 	}
@@ -274,22 +269,21 @@ static void listing_format__bad_utf8_is_replaced(void **state)
 		const char *name;
 		const char *expected;
 	} cases[] = {
-	        {"\x80", "\\ufffd"},
-	        {"a\xff"
-	         "b",
-	                "a\\ufffdb"},
-	        {"\xc3", "\\ufffd"},
-	        {"\xc3(", "\\ufffd("},
-	        {"\xc0\x80", "\\ufffd\\ufffd"},
-	        {"\xe2\x82", "\\ufffd\\ufffd"},
-	        {"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"},
-	        {"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
-	        {"\xf8\x88\x80\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"},
+		{"\x80", "\\ufffd"},
+		{"a\xff"
+		 "b",
+			"a\\ufffdb"},
+		{"\xc3", "\\ufffd"},
+		{"\xc3(", "\\ufffd("},
+		{"\xc0\x80", "\\ufffd\\ufffd"},
+		{"\xe2\x82", "\\ufffd\\ufffd"},
+		{"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"},
+		{"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+		{"\xf8\x88\x80\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct listing_entry entry = subdir_entry(cases[i].name);
-		struct buf out = render(LISTING_CONTAINER, LISTING_FORMAT_JSON, SLICE_LITERAL("c"),
-		        &entry, 1, NULL);
+		struct buf out = render(LISTING_CONTAINER, LISTING_FORMAT_JSON, SLICE_LITERAL("c"), &entry, 1, NULL);
 		char *expected = xasprintf("[{\"subdir\": \"%s\"}]", cases[i].expected);
 		check_text(cases[i].name, buf_slice(&out), slice_from(expected));
 		free(expected);
@@ -302,15 +296,14 @@ static void listing_format__many_rows(void **state)
 {
 	(void)state;
 	enum { ROWS = 200000 };
-	struct listing_entry entry = object_entry("photos/2026/11/21/IMG_20261121_005316.jpg",
-	        "1795222665.80240", DIGEST, "image/jpeg");
+	struct listing_entry entry =
+		object_entry("photos/2026/11/21/IMG_20261121_005316.jpg", "1795222665.80240", DIGEST, "image/jpeg");
 	struct buf out = BUF_INIT;
 	struct listing_writer writer;
 	struct timespec begin;
 	struct timespec end;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
-	listing_writer_begin(
-	        &writer, LISTING_CONTAINER, LISTING_FORMAT_JSON, SLICE_LITERAL("c"), &out);
+	listing_writer_begin(&writer, LISTING_CONTAINER, LISTING_FORMAT_JSON, SLICE_LITERAL("c"), &out);
 	for (int i = 0; i < ROWS; i++) {
 		entry.object.size = i;
 		listing_writer_entry(&writer, &entry);
@@ -319,8 +312,7 @@ static void listing_format__many_rows(void **state)
 	}
 	listing_writer_end(&writer);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	double seconds =
-	        (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+	double seconds = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
 	print_message("%.0f rows/s\n", ROWS / seconds);
 	buf_release(&out);
 }
@@ -328,11 +320,11 @@ static void listing_format__many_rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(listing_format__container_samples),
-	        cmocka_unit_test(listing_format__account_samples),
-	        cmocka_unit_test(listing_format__python_vectors),
-	        cmocka_unit_test(listing_format__bad_utf8_is_replaced),
-	        cmocka_unit_test(listing_format__many_rows),
+		cmocka_unit_test(listing_format__container_samples),
+		cmocka_unit_test(listing_format__account_samples),
+		cmocka_unit_test(listing_format__python_vectors),
+		cmocka_unit_test(listing_format__bad_utf8_is_replaced),
+		cmocka_unit_test(listing_format__many_rows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

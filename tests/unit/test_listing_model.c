@@ -77,8 +77,7 @@ static void worker_release(struct worker *worker)
 	free(worker->accounts);
 }
 
-static struct model_result model_apply(
-        struct model_database *database, const struct operation *operation)
+static struct model_result model_apply(struct model_database *database, const struct operation *operation)
 {
 	struct model_result result = {0};
 	switch (operation->kind) {
@@ -111,26 +110,23 @@ static void worker_apply(struct worker *worker, const struct batch *batch, bool 
 {
 	for (size_t i = 0; i < BATCH_OPERATIONS; i++) {
 		const struct operation *operation = &batch->operations[i];
-		struct model_database *database =
-		        operation->target == LISTING_ACCOUNT
-		                ? worker->accounts[batch->number / BATCHES_PER_ACCOUNT]
-		                : worker->containers[operation->container];
+		struct model_database *database = operation->target == LISTING_ACCOUNT
+							  ? worker->accounts[batch->number / BATCHES_PER_ACCOUNT]
+							  : worker->containers[operation->container];
 		struct model_result expected = model_apply(database, operation);
 		const struct model_result *got = &operation->result;
 		if (!compare)
 			continue;
-		CHECK(got->error == expected.error,
-		        "batch %u/%u operation %zu kind %d: got %d, expected %d", batch->thread,
-		        batch->number, i, operation->kind, got->error, expected.error);
+		CHECK(got->error == expected.error, "batch %u/%u operation %zu kind %d: got %d, expected %d",
+			batch->thread, batch->number, i, operation->kind, got->error, expected.error);
 		if (expected.error)
 			continue;
-		CHECK(got->outcome == expected.outcome,
-		        "batch %u/%u operation %zu kind %d: got %d, expected %d", batch->thread,
-		        batch->number, i, operation->kind, got->outcome, expected.outcome);
+		CHECK(got->outcome == expected.outcome, "batch %u/%u operation %zu kind %d: got %d, expected %d",
+			batch->thread, batch->number, i, operation->kind, got->outcome, expected.outcome);
 		CHECK(got->policy == expected.policy && got->was_there == expected.was_there &&
-		                got->is_deleted == expected.is_deleted,
-		        "batch %u/%u operation %zu kind %d: policy %u, expected %u", batch->thread,
-		        batch->number, i, operation->kind, got->policy, expected.policy);
+				got->is_deleted == expected.is_deleted,
+			"batch %u/%u operation %zu kind %d: policy %u, expected %u", batch->thread, batch->number, i,
+			operation->kind, got->policy, expected.policy);
 	}
 	worker->batch_number = batch->number;
 }
@@ -142,33 +138,29 @@ static bool same_time(struct timestamp a, struct timestamp b)
 	return timestamp_compare(a, b) == 0;
 }
 
-static void check_object(
-        const struct model_object *model, const struct container_row *row, struct slice name)
+static void check_object(const struct model_object *model, const struct container_row *row, struct slice name)
 {
 	struct timestamp times[3];
 	struct object_texts texts;
-	CHECK(timestamp_decode(slice_from(model->created_at), &times[0], &times[1], &times[2]) == 0,
-	        "%s", model->created_at);
+	CHECK(timestamp_decode(slice_from(model->created_at), &times[0], &times[1], &times[2]) == 0, "%s",
+		model->created_at);
 	struct container_row expected = object_row(model, times, &texts);
-	CHECK(same_time(row->data, expected.data) &&
-	                same_time(row->content_type_time, expected.content_type_time) &&
-	                same_time(row->meta, expected.meta),
-	        "%.*s", SLICE_PRINT(name));
-	CHECK(row->size == expected.size && row->deleted == expected.deleted &&
-	                slice_equal(row->etag, expected.etag) &&
-	                slice_equal(row->content_type, expected.content_type) &&
-	                slice_equal(row->swift_bytes, expected.swift_bytes),
-	        "%.*s", SLICE_PRINT(name));
+	CHECK(same_time(row->data, expected.data) && same_time(row->content_type_time, expected.content_type_time) &&
+			same_time(row->meta, expected.meta),
+		"%.*s", SLICE_PRINT(name));
+	CHECK(row->size == expected.size && row->deleted == expected.deleted && slice_equal(row->etag, expected.etag) &&
+			slice_equal(row->content_type, expected.content_type) &&
+			slice_equal(row->swift_bytes, expected.swift_bytes),
+		"%.*s", SLICE_PRINT(name));
 }
 
-static void check_container(const struct model_container *model,
-        const struct listing_container_row *row, struct slice name)
+static void check_container(
+	const struct model_container *model, const struct listing_container_row *row, struct slice name)
 {
-	CHECK(same_time(row->put_timestamp, model->put) &&
-	                same_time(row->delete_timestamp, model->delete) &&
-	                row->object_count == model->objects && row->bytes_used == model->bytes &&
-	                row->policy == model->policy,
-	        "%.*s", SLICE_PRINT(name));
+	CHECK(same_time(row->put_timestamp, model->put) && same_time(row->delete_timestamp, model->delete) &&
+			row->object_count == model->objects && row->bytes_used == model->bytes &&
+			row->policy == model->policy,
+		"%.*s", SLICE_PRINT(name));
 }
 
 /* A listing under comparison. */
@@ -185,15 +177,14 @@ static int compare_entry(const struct listing_entry *entry, void *argument)
 	struct comparison *comparison = argument;
 	CHECK(comparison->next < comparison->count, "too many: %.*s", SLICE_PRINT(entry->name));
 	const struct model_entry *expected = &comparison->entries[comparison->next++];
-	CHECK(entry->subdir == expected->subdir && slice_equal(entry->name, expected->name),
-	        "got %.*s, expected %.*s", SLICE_PRINT(entry->name), SLICE_PRINT(expected->name));
+	CHECK(entry->subdir == expected->subdir && slice_equal(entry->name, expected->name), "got %.*s, expected %.*s",
+		SLICE_PRINT(entry->name), SLICE_PRINT(expected->name));
 	const struct model_database *database = comparison->database;
 	if (!entry->subdir && database->kind == LISTING_CONTAINER)
-		check_object(&database->objects[comparison->query->policy][expected->index],
-		        &entry->object, entry->name);
+		check_object(
+			&database->objects[comparison->query->policy][expected->index], &entry->object, entry->name);
 	else if (!entry->subdir)
-		check_container(
-		        &database->containers[expected->index], &entry->container, entry->name);
+		check_container(&database->containers[expected->index], &entry->container, entry->name);
 	return 0;
 }
 
@@ -206,71 +197,62 @@ static struct slice random_marker(struct random *random, unsigned percent, char 
 	return model_random_text(random, 3, room);
 }
 
-static void compare_listing(struct worker *worker, struct random *random,
-        const struct model_database *database, struct hash hash)
+static void compare_listing(
+	struct worker *worker, struct random *random, const struct model_database *database, struct hash hash)
 {
-	static const struct slice delimiters[] = {SLICE_LITERAL("/"), SLICE_LITERAL("/"),
-	        SLICE_LITERAL("//"), SLICE_LITERAL("-"), SLICE_LITERAL("a/"), SLICE_LITERAL("\xff"),
-	        SLICE_LITERAL("a"), SLICE_LITERAL("0")};
+	static const struct slice delimiters[] = {SLICE_LITERAL("/"), SLICE_LITERAL("/"), SLICE_LITERAL("//"),
+		SLICE_LITERAL("-"), SLICE_LITERAL("a/"), SLICE_LITERAL("\xff"), SLICE_LITERAL("a"), SLICE_LITERAL("0")};
 	static const unsigned limits[] = {0, 1, 2, 5, 20, 10000, 10000, 10000};
-	static const struct slice paths[] = {SLICE_LITERAL(""), SLICE_LITERAL("a"),
-	        SLICE_LITERAL("a/"), SLICE_LITERAL("a//"), SLICE_LITERAL("/"),
-	        SLICE_LITERAL("b/a")};
+	static const struct slice paths[] = {SLICE_LITERAL(""), SLICE_LITERAL("a"), SLICE_LITERAL("a/"),
+		SLICE_LITERAL("a//"), SLICE_LITERAL("/"), SLICE_LITERAL("b/a")};
 	char rooms[4][64];
 	struct listing_query query = {
-	        .kind = database->kind,
-	        .policy = (uint16_t)(database->kind == LISTING_ACCOUNT
-	                                     ? 0
-	                                     : random_below(random, MODEL_POLICIES)),
-	        .limit = limits[random_below(random, 8)],
-	        .marker = random_marker(random, 40, rooms[0]),
-	        .end_marker = random_marker(random, 40, rooms[1]),
-	        .prefix = random_percent(random, 40) ? model_random_text(random, 2, rooms[2])
-	                                             : SLICE_NONE,
-	        .delimiter = random_percent(random, 60) ? delimiters[random_below(random, 8)]
-	                                                : SLICE_NONE,
-	        .path = random_percent(random, 20) ? paths[random_below(random, 6)] : SLICE_NONE,
-	        .reverse = random_percent(random, 50),
-	        .allow_reserved = random_percent(random, 30),
+		.kind = database->kind,
+		.policy = (uint16_t)(database->kind == LISTING_ACCOUNT ? 0 : random_below(random, MODEL_POLICIES)),
+		.limit = limits[random_below(random, 8)],
+		.marker = random_marker(random, 40, rooms[0]),
+		.end_marker = random_marker(random, 40, rooms[1]),
+		.prefix = random_percent(random, 40) ? model_random_text(random, 2, rooms[2]) : SLICE_NONE,
+		.delimiter = random_percent(random, 60) ? delimiters[random_below(random, 8)] : SLICE_NONE,
+		.path = random_percent(random, 20) ? paths[random_below(random, 6)] : SLICE_NONE,
+		.reverse = random_percent(random, 50),
+		.allow_reserved = random_percent(random, 30),
 	};
 	memcpy(query.hash, &hash, sizeof(hash));
 	struct model_entry entries[MODEL_NAMES];
 	struct comparison comparison = {.database = database, .query = &query, .entries = entries};
 	comparison.count = model_list(database, &query, rooms[3], entries);
 	int result = listing_walk(worker->device, &query, compare_entry, &comparison);
-	CHECK(result == 0 && comparison.next == comparison.count, "%zu of %zu entries",
-	        comparison.next, comparison.count);
+	CHECK(result == 0 && comparison.next == comparison.count, "%zu of %zu entries", comparison.next,
+		comparison.count);
 }
 
 static void compare_info(const struct model_database *database, const struct listing_info *info)
 {
 	const struct model_info *model = &database->info;
-	CHECK(same_time(info->put_timestamp, model->put) &&
-	                same_time(info->delete_timestamp, model->delete) &&
-	                same_time(info->status_changed_at, model->status_changed),
-	        "times");
-	CHECK(info->policy == model->policy && info->max_row == model->max_row,
-	        "policy %u, row %llu", info->policy, (unsigned long long)info->max_row);
-	CHECK(listing_is_deleted(info) == model_is_deleted(database), "%d",
-	        listing_is_deleted(info));
+	CHECK(same_time(info->put_timestamp, model->put) && same_time(info->delete_timestamp, model->delete) &&
+			same_time(info->status_changed_at, model->status_changed),
+		"times");
+	CHECK(info->policy == model->policy && info->max_row == model->max_row, "policy %u, row %llu", info->policy,
+		(unsigned long long)info->max_row);
+	CHECK(listing_is_deleted(info) == model_is_deleted(database), "%d", listing_is_deleted(info));
 	const struct listing_reported *reported = &model->reported;
 	CHECK(same_time(info->reported_put_timestamp, reported->put_timestamp) &&
-	                same_time(info->reported_delete_timestamp, reported->delete_timestamp) &&
-	                info->reported_object_count == reported->object_count &&
-	                info->reported_bytes_used == reported->bytes_used,
-	        "reported numbers");
+			same_time(info->reported_delete_timestamp, reported->delete_timestamp) &&
+			info->reported_object_count == reported->object_count &&
+			info->reported_bytes_used == reported->bytes_used,
+		"reported numbers");
 	size_t policies = 0;
 	for (uint16_t policy = 0; policy < MODEL_POLICIES; policy++) {
 		struct listing_policy_count expected = model_count(database, policy);
 		struct listing_policy_count got = listing_count_of(info, policy);
 		policies += model->policy_known[policy];
 		CHECK(got.containers == expected.containers && got.objects == expected.objects &&
-		                got.bytes == expected.bytes,
-		        "policy %u: %lld objects, expected %lld", policy, (long long)got.objects,
-		        (long long)expected.objects);
+				got.bytes == expected.bytes,
+			"policy %u: %lld objects, expected %lld", policy, (long long)got.objects,
+			(long long)expected.objects);
 	}
-	CHECK(info->count_count == policies, "%zu policies, expected %zu", info->count_count,
-	        policies);
+	CHECK(info->count_count == policies, "%zu policies, expected %zu", info->count_count, policies);
 	size_t metas = 0;
 	for (unsigned i = 0; i < MODEL_METAS; i++) {
 		const struct model_meta *meta = &model->metas[i];
@@ -278,13 +260,11 @@ static void compare_info(const struct model_database *database, const struct lis
 		for (size_t j = 0; j < info->meta_count; j++) {
 			if (slice_equal(info->metas[j].name, meta_name(database->kind, i)))
 				CHECK(meta->exists && same_time(info->metas[j].time, meta->time) &&
-				                slice_equal(info->metas[j].value,
-				                        meta_value(meta->value)),
-				        "metadata %u", i);
+						slice_equal(info->metas[j].value, meta_value(meta->value)),
+					"metadata %u", i);
 		}
 	}
-	CHECK(info->meta_count == metas, "%zu metadata items, expected %zu", info->meta_count,
-	        metas);
+	CHECK(info->meta_count == metas, "%zu metadata items, expected %zu", info->meta_count, metas);
 }
 
 /* ---- every key of a database ---- */
@@ -298,8 +278,8 @@ struct recount {
 
 static unsigned name_index(struct slice name)
 {
-	const struct slice *found = bsearch(
-	        &name, model_names, MODEL_NAMES, sizeof(model_names[0]), model_compare_names);
+	const struct slice *found =
+		bsearch(&name, model_names, MODEL_NAMES, sizeof(model_names[0]), model_compare_names);
 	CHECK(found, "%.*s", SLICE_PRINT(name));
 	return (unsigned)(found - model_names);
 }
@@ -317,18 +297,15 @@ static void recount_hash(struct recount *recount, struct slice name, const char 
 	buf_release(&text);
 }
 
-static void recount_row(struct recount *recount, bool deleted, uint16_t policy, struct slice name,
-        struct slice value)
+static void recount_row(struct recount *recount, bool deleted, uint16_t policy, struct slice name, struct slice value)
 {
 	unsigned index = name_index(name);
 	recount->rows++;
 	if (recount->database->kind == LISTING_CONTAINER) {
 		struct listing_object_record record;
 		const struct model_object *model = &recount->database->objects[policy][index];
-		CHECK(listing_decode_object(value, deleted, &record) == 0, "%.*s",
-		        SLICE_PRINT(name));
-		CHECK(model->exists && record.sequence == model->sequence, "%.*s",
-		        SLICE_PRINT(name));
+		CHECK(listing_decode_object(value, deleted, &record) == 0, "%.*s", SLICE_PRINT(name));
+		CHECK(model->exists && record.sequence == model->sequence, "%.*s", SLICE_PRINT(name));
 		check_object(model, &record.row, name);
 		recount_hash(recount, name, model->created_at);
 		return;
@@ -336,27 +313,25 @@ static void recount_row(struct recount *recount, bool deleted, uint16_t policy, 
 	struct listing_container_record record;
 	const struct model_container *model = &recount->database->containers[index];
 	CHECK(listing_decode_container(value, deleted, &record) == 0, "%.*s", SLICE_PRINT(name));
-	CHECK(model->exists && record.sequence == model->sequence && deleted == model->deleted,
-	        "%.*s", SLICE_PRINT(name));
+	CHECK(model->exists && record.sequence == model->sequence && deleted == model->deleted, "%.*s",
+		SLICE_PRINT(name));
 	check_container(model, &record.row, name);
 	char put[TIMESTAMP_TEXT_BYTES];
 	char delete[TIMESTAMP_TEXT_BYTES];
 	timestamp_internal(model->put, put);
 	timestamp_internal(model->delete, delete);
-	char *times =
-	        xasprintf("%s-%s-%lld-%lld", put, timestamp_is_zero(model->delete) ? "0" : delete,
-	                (long long)model->objects, (long long)model->bytes);
+	char *times = xasprintf("%s-%s-%lld-%lld", put, timestamp_is_zero(model->delete) ? "0" : delete,
+		(long long)model->objects, (long long)model->bytes);
 	recount_hash(recount, name, times);
 	free(times);
 }
 
-static void recount_sequence(
-        struct recount *recount, uint64_t sequence, uint16_t policy, struct slice name)
+static void recount_sequence(struct recount *recount, uint64_t sequence, uint16_t policy, struct slice name)
 {
 	unsigned index = name_index(name);
 	uint64_t expected = recount->database->kind == LISTING_CONTAINER
-	                            ? recount->database->objects[policy][index].sequence
-	                            : recount->database->containers[index].sequence;
+				    ? recount->database->objects[policy][index].sequence
+				    : recount->database->containers[index].sequence;
 	CHECK(sequence == expected, "%.*s: %llu", SLICE_PRINT(name), (unsigned long long)sequence);
 	recount->sequences++;
 }
@@ -370,8 +345,7 @@ static void recount_key(struct recount *recount, struct slice key, struct slice 
 		uint64_t sequence = cursor_u64(&cursor);
 		cursor = cursor_of(value);
 		uint16_t policy = cursor_u16(&cursor);
-		recount_sequence(recount, sequence, policy,
-		        slice_of(cursor.at, (size_t)(cursor.end - cursor.at)));
+		recount_sequence(recount, sequence, policy, slice_of(cursor.at, (size_t)(cursor.end - cursor.at)));
 		return;
 	}
 	if (area == LISTING_AREA_INFO || area == LISTING_AREA_NUMBERS)
@@ -379,7 +353,7 @@ static void recount_key(struct recount *recount, struct slice key, struct slice 
 	CHECK(area == LISTING_AREA_ROWS || area == LISTING_AREA_DELETED_ROWS, "%c", area);
 	uint16_t policy = cursor_u16(&cursor);
 	recount_row(recount, area == LISTING_AREA_DELETED_ROWS, policy,
-	        slice_of(cursor.at, (size_t)(cursor.end - cursor.at)), value);
+		slice_of(cursor.at, (size_t)(cursor.end - cursor.at)), value);
 }
 
 static size_t model_rows(const struct model_database *database)
@@ -393,8 +367,7 @@ static size_t model_rows(const struct model_database *database)
 	return rows;
 }
 
-static void compare_database(
-        struct device *device, const struct model_database *database, struct hash hash)
+static void compare_database(struct device *device, const struct model_database *database, struct hash hash)
 {
 	struct arena *arena = arena_new();
 	struct listing_info info;
@@ -404,18 +377,14 @@ static void compare_database(
 	struct slice lower = slice_of((const char *)hash.bytes, sizeof(hash.bytes));
 	struct hash end = hash;
 	end.bytes[15]++;
-	struct device_iterator *iterator =
-	        device_iterator_new(device, listing_family(database->kind), lower,
-	                slice_of((const char *)end.bytes, sizeof(end.bytes)));
-	for (bool valid = device_iterator_seek(iterator, lower); valid;
-	        valid = device_iterator_next(iterator))
-		recount_key(
-		        &recount, device_iterator_key(iterator), device_iterator_value(iterator));
+	struct device_iterator *iterator = device_iterator_new(
+		device, listing_family(database->kind), lower, slice_of((const char *)end.bytes, sizeof(end.bytes)));
+	for (bool valid = device_iterator_seek(iterator, lower); valid; valid = device_iterator_next(iterator))
+		recount_key(&recount, device_iterator_key(iterator), device_iterator_value(iterator));
 	CHECK(device_iterator_error(iterator) == 0, "iterator");
 	device_iterator_free(iterator);
 	CHECK(recount.rows == model_rows(database) && recount.sequences == recount.rows,
-	        "%zu rows, %zu sequences, expected %zu", recount.rows, recount.sequences,
-	        model_rows(database));
+		"%zu rows, %zu sequences, expected %zu", recount.rows, recount.sequences, model_rows(database));
 	if (result == 0) {
 		compare_info(database, &info);
 		CHECK(memcmp(info.hash, recount.hash, sizeof(info.hash)) == 0, "hash of all rows");
@@ -426,11 +395,11 @@ static void compare_database(
 static void compare_all(struct worker *worker)
 {
 	for (unsigned i = 0; i < CONTAINERS; i++)
-		compare_database(worker->device, worker->containers[i],
-		        database_hash(worker->thread, LISTING_CONTAINER, i));
+		compare_database(
+			worker->device, worker->containers[i], database_hash(worker->thread, LISTING_CONTAINER, i));
 	for (unsigned i = 0; i < worker->account_count; i++)
-		compare_database(worker->device, worker->accounts[i],
-		        database_hash(worker->thread, LISTING_ACCOUNT, i));
+		compare_database(
+			worker->device, worker->accounts[i], database_hash(worker->thread, LISTING_ACCOUNT, i));
 }
 
 /* ---- processes and threads ---- */
@@ -452,11 +421,10 @@ static void *worker_main(void *argument)
 			unsigned account = number / BATCHES_PER_ACCOUNT;
 			if (i % 4 == 3)
 				compare_listing(worker, &random, worker->accounts[account],
-				        database_hash(worker->thread, LISTING_ACCOUNT, account));
+					database_hash(worker->thread, LISTING_ACCOUNT, account));
 			else
 				compare_listing(worker, &random, worker->containers[container],
-				        database_hash(
-				                worker->thread, LISTING_CONTAINER, container));
+					database_hash(worker->thread, LISTING_CONTAINER, container));
 		}
 	}
 	free(batch);
@@ -468,8 +436,8 @@ static void worker_catch_up(struct worker *worker)
 {
 	unsigned found = read_marker(worker->device, worker->thread);
 	unsigned acknowledged = atomic_load(&progress->acknowledged[worker->thread]);
-	CHECK(found == acknowledged || found == acknowledged + 1,
-	        "thread %u: found %u, acknowledged %u", worker->thread, found, acknowledged);
+	CHECK(found == acknowledged || found == acknowledged + 1, "thread %u: found %u, acknowledged %u",
+		worker->thread, found, acknowledged);
 	struct batch *batch = xmalloc(sizeof(*batch));
 	for (unsigned number = 1; number <= found; number++) {
 		make_batch(worker->thread, number, batch);
@@ -493,8 +461,7 @@ static int run_process(void)
 		worker_catch_up(&workers[i]);
 	}
 	for (unsigned i = 0; i < THREADS; i++)
-		CHECK(pthread_create(&threads[i], NULL, worker_main, &workers[i]) == 0,
-		        "pthread_create");
+		CHECK(pthread_create(&threads[i], NULL, worker_main, &workers[i]) == 0, "pthread_create");
 	for (unsigned i = 0; i < THREADS; i++) {
 		CHECK(pthread_join(threads[i], NULL) == 0, "pthread_join");
 		compare_all(&workers[i]);
@@ -529,8 +496,7 @@ static bool run_until(unsigned batches)
 	}
 	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
 	if (!killed && !(WIFEXITED(status) && WEXITSTATUS(status) == 0))
-		fail_msg("process ended with status %d after %u batches", status,
-		        acknowledged_batches());
+		fail_msg("process ended with status %d after %u batches", status, acknowledged_batches());
 	return killed;
 }
 
@@ -539,13 +505,11 @@ static void listing_model__store_equals_model_and_survives_kills(void **state)
 	(void)state;
 	const char *operations_text = getenv("SWIFTLET_MODEL_OPERATIONS");
 	const char *seed_text = getenv("SWIFTLET_MODEL_SEED");
-	unsigned long operations =
-	        operations_text ? strtoul(operations_text, NULL, 10) : OPERATIONS_DEFAULT;
+	unsigned long operations = operations_text ? strtoul(operations_text, NULL, 10) : OPERATIONS_DEFAULT;
 	if (seed_text)
 		seed = strtoull(seed_text, NULL, 10);
 	batches_per_thread = (unsigned)(operations / THREADS / BATCH_OPERATIONS) + 1;
-	progress = mmap(
-	        NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(progress != MAP_FAILED);
 	assert_non_null(mkdtemp(directory));
 	model_make_names();
@@ -565,7 +529,7 @@ static void listing_model__store_equals_model_and_survives_kills(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(listing_model__store_equals_model_and_survives_kills),
+		cmocka_unit_test(listing_model__store_equals_model_and_survives_kills),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,11 +30,9 @@ static int put_raw(struct device_txn *txn, void *argument)
 }
 
 /* The only entry of a family: its key and its value, in buffers of the caller. */
-static void get_raw(
-	struct fixture *fixture, enum device_family family, struct buf *raw_key, struct buf *value)
+static void get_raw(struct fixture *fixture, enum device_family family, struct buf *raw_key, struct buf *value)
 {
-	struct device_iterator *iterator =
-		device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
+	struct device_iterator *iterator = device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
 	assert_true(device_iterator_seek(iterator, SLICE_NONE));
 	buf_append_slice(raw_key, device_iterator_key(iterator));
 	buf_append_slice(value, device_iterator_value(iterator));
@@ -71,14 +69,11 @@ static void object__record_with_a_flipped_bit_is_refused(void **state)
 	assert_int_equal(object_record_decode(buf_slice(&bytes), fixture->arena, &record), 0);
 	for (size_t i = 0; i < bytes.length * 8; i++) {
 		bytes.data[i / 8] ^= (char)(1 << i % 8);
-		assert_int_equal(
-			object_record_decode(buf_slice(&bytes), fixture->arena, &record), -EBADMSG);
+		assert_int_equal(object_record_decode(buf_slice(&bytes), fixture->arena, &record), -EBADMSG);
 		bytes.data[i / 8] ^= (char)(1 << i % 8);
 	}
 	for (size_t length = 0; length < bytes.length; length++)
-		assert_int_equal(
-			object_record_decode(slice_of(bytes.data, length), fixture->arena, &record),
-			-EBADMSG);
+		assert_int_equal(object_record_decode(slice_of(bytes.data, length), fixture->arena, &record), -EBADMSG);
 	buf_release(&bytes);
 }
 
@@ -104,8 +99,7 @@ static void object__record_lengths_are_not_trusted(void **state)
 			/* In memory of its exact size, so that a step past the end is seen. */
 			memcpy(copy, bytes.data, bytes.length);
 			struct object_record record;
-			int result =
-				object_record_decode(slice_of(copy, bytes.length), arena, &record);
+			int result = object_record_decode(slice_of(copy, bytes.length), arena, &record);
 			assert_true(result == 0 || result == -EBADMSG);
 			refused += result < 0;
 			bytes.data[i] ^= (char)change;
@@ -130,8 +124,7 @@ static void object__damaged_record_is_told_and_put_over(void **state)
 	assert_int_equal(device_commit(fixture->device, put_raw, &raw), 0);
 	struct object_record record;
 	assert_int_equal(object_read(fixture->device, &key, fixture->arena, &record), -EBADMSG);
-	assert_int_equal(
-		object_read_cached(fixture->device, &key, fixture->arena, &record), -EBADMSG);
+	assert_int_equal(object_read_cached(fixture->device, &key, fixture->arena, &record), -EBADMSG);
 	struct object_post post = {.key = key, .timestamp = at(20), .arena = fixture->arena};
 	assert_int_equal(device_commit(fixture->device, object_post, &post), -EBADMSG);
 
@@ -159,8 +152,7 @@ static void object__small_body_with_a_flipped_bit_is_refused(void **state)
 		struct raw raw = {DEVICE_BODIES, buf_slice(&raw_key), buf_slice(&value)};
 		assert_int_equal(device_commit(fixture->device, put_raw, &raw), 0);
 		assert_int_equal(object_body_open(fixture->device, &key, &record, &body), -EBADMSG);
-		assert_int_equal(
-			object_body_open_cached(fixture->device, &key, &record, &body), -EBADMSG);
+		assert_int_equal(object_body_open_cached(fixture->device, &key, &record, &body), -EBADMSG);
 		value.data[i] ^= (char)(1 << i % 8);
 	}
 	struct raw shorter = {DEVICE_BODIES, buf_slice(&raw_key), slice_of(value.data, 499)};
@@ -316,8 +308,7 @@ static void object__recover_moves_and_removes(void **state)
 	object_writer_free(moved);
 	object_writer_free(finished);
 	object_writer_free(begun);
-	char *restore = xasprintf(
-		"rm -r %s/bodies/ab && mv %s/saved/* %s/incoming/ && touch %s/incoming/note",
+	char *restore = xasprintf("rm -r %s/bodies/ab && mv %s/saved/* %s/incoming/ && touch %s/incoming/note",
 		fixture->path, fixture->path, fixture->path, fixture->path);
 	assert_int_equal(system(restore), 0);
 	free(restore);

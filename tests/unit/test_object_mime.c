@@ -6,16 +6,15 @@
 struct document {
 	const char *text;
 	const char *bodies[4]; /* of the parts, NULL-terminated */
-	int end;	       /* what follows the last part */
+	int end;               /* what follows the last part */
 };
 
 static const struct document documents[] = {
-	{"--B\r\nX-Document: a\r\n\r\nhello\r\n--B\r\nX-Document: b\r\n\r\nworld\r\n--B--",
-		{"hello", "world"}, -ENOENT},
+	{"--B\r\nX-Document: a\r\n\r\nhello\r\n--B\r\nX-Document: b\r\n\r\nworld\r\n--B--", {"hello", "world"},
+		-ENOENT},
 	{"\r\n\r\n--B\r\nX-Document: a\r\n\r\n\r\n--B--\r\n", {""}, -ENOENT},
 	/* what looks like the delimiter for a while */
-	{"--B\r\nX-Document: a\r\n\r\n\r\r\n\r\n-\r\n--\r\n--C\r\r\n--B--",
-		{"\r\r\n\r\n-\r\n--\r\n--C\r"}, -ENOENT},
+	{"--B\r\nX-Document: a\r\n\r\n\r\r\n\r\n-\r\n--\r\n--C\r\r\n--B--", {"\r\r\n\r\n-\r\n--\r\n--C\r"}, -ENOENT},
 	{"--B\r\nX-Document: a\r\n\r\nx\r\n--\r\n--B--", {"x\r\n--"}, -ENOENT},
 	/* broken off: the part ends, and nothing follows */
 	{"--B\r\nX-Document: a\r\n\r\nhello\r\n-", {"hello\r\n-"}, -ENOENT},
@@ -30,8 +29,7 @@ static void co_read_document(const struct document *document, size_t piece)
 {
 	static const struct body_operations operations = {.co_next = test_body_next};
 	struct arena *arena = arena_new();
-	struct test_body source = {
-		.body.operations = &operations, .left = slice_from(document->text), .piece = piece};
+	struct test_body source = {.body.operations = &operations, .left = slice_from(document->text), .piece = piece};
 	struct mime_parts *parts = mime_parts_new(arena, &source.body, "B");
 	struct headers headers;
 	size_t count = 0;
@@ -43,8 +41,8 @@ static void co_read_document(const struct document *document, size_t piece)
 		assert_string_equal(headers_get(&headers, "x-document"), count ? "b" : "a");
 		assert_int_equal(co_body_read_all(mime_parts_body(parts), arena, 1000, &bytes), 0);
 		if (!slice_equal(bytes, slice_from(expected)))
-			fail_msg("%s in pieces of %zu: part %zu is \"%.*s\", expected \"%s\"",
-				document->text, piece, count, SLICE_PRINT(bytes), expected);
+			fail_msg("%s in pieces of %zu: part %zu is \"%.*s\", expected \"%s\"", document->text, piece,
+				count, SLICE_PRINT(bytes), expected);
 		count++;
 	}
 	if (error != document->end)

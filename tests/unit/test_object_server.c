@@ -66,26 +66,24 @@ static void adopt_boundary(struct exchange *exchange, const char *head)
 	memcpy((char *)own, captured, 32);
 }
 
-static void compare_header(const struct capture *capture, const struct exchange *exchange,
-	const char *name, const char *expected)
+static void compare_header(
+	const struct capture *capture, const struct exchange *exchange, const char *name, const char *expected)
 {
 	const char *value = headers_get(&exchange->reply.headers, name);
 	if (strcasecmp(name, "Content-Length") == 0 && !value)
 		value = arena_printf(exchange->arena, "%zu", exchange->received.length);
 	if (!value || strcmp(value, expected) != 0)
-		fail_msg("%s: %s is %s, expected %s", capture->title, name,
-			value ? value : "missing", expected);
+		fail_msg("%s: %s is %s, expected %s", capture->title, name, value ? value : "missing", expected);
 }
 
 static void compare_reply(const struct capture *capture, struct exchange *exchange)
 {
 	const struct reply *reply = &exchange->reply;
 	adopt_boundary(exchange, capture->head);
-	char *status = arena_printf(exchange->arena, "%d %s ", reply->status,
-		reply->reason ? reply->reason : status_reason(reply->status));
+	char *status = arena_printf(
+		exchange->arena, "%d %s ", reply->status, reply->reason ? reply->reason : status_reason(reply->status));
 	if (strncmp(capture->head, status, strlen(status)) != 0)
-		fail_msg("%s: %s(%.*s), expected %s", capture->title, status,
-			SLICE_PRINT(reply->text), capture->head);
+		fail_msg("%s: %s(%.*s), expected %s", capture->title, status, SLICE_PRINT(reply->text), capture->head);
 	size_t expected_count = 0;
 	char *at = capture->head;
 	while ((at = strchr(at, '['))) {
@@ -97,15 +95,13 @@ static void compare_reply(const struct capture *capture, struct exchange *exchan
 		expected_count += strcmp(at + 1, "Content-Length") != 0;
 		at = end + 1;
 	}
-	size_t count =
-		reply->headers.count - headers_occurrences(&reply->headers, "Content-Length");
+	size_t count = reply->headers.count - headers_occurrences(&reply->headers, "Content-Length");
 	if (count != expected_count)
 		fail_msg("%s: %zu headers, expected %zu", capture->title, count, expected_count);
-	struct slice expected =
-		capture->body ? unquote_python(exchange->arena, capture->body) : SLICE_NONE;
+	struct slice expected = capture->body ? unquote_python(exchange->arena, capture->body) : SLICE_NONE;
 	if (!slice_equal(exchange->received, expected))
-		fail_msg("%s: body %.*s, expected %.*s", capture->title,
-			SLICE_PRINT(exchange->received), SLICE_PRINT(expected));
+		fail_msg("%s: body %.*s, expected %.*s", capture->title, SLICE_PRINT(exchange->received),
+			SLICE_PRINT(expected));
 	if (reply->body)
 		assert_int_equal(reply->content_length, exchange->received.length);
 }
@@ -118,8 +114,7 @@ static char *expand_name(struct arena *arena, char *request)
 	char *name = arena_alloc(arena, 1026);
 	memset(name, 'x', 1025);
 	name[1025] = '\0';
-	return arena_printf(
-		arena, "%.*s%s%s", (int)(mark - request), request, name, mark + strlen("<1025 x>"));
+	return arena_printf(arena, "%.*s%s%s", (int)(mark - request), request, name, mark + strlen("<1025 x>"));
 }
 
 static void co_replay_one(struct fixture *fixture, struct capture *capture)
@@ -158,8 +153,7 @@ static char *read_line(struct arena *arena, FILE *file)
 /* The parser of HTTP answers the first; the second is the replicator's. */
 static bool is_not_ours(const struct capture *capture)
 {
-	return strcmp(capture->title, "# bad length") == 0 ||
-	       strncmp(capture->title, "# REPLICATE", 11) == 0;
+	return strcmp(capture->title, "# bad length") == 0 || strncmp(capture->title, "# REPLICATE", 11) == 0;
 }
 
 static void co_replay(void *argument)
@@ -221,10 +215,9 @@ static void co_sizes(void *argument)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		struct slice bytes = pattern(arena, sizes[i]);
 		struct exchange exchange;
-		exchange_init(&exchange,
-			arena_printf(arena,
-				"PUT /d1/7/a/c/size [X-Timestamp: %zu] [Content-Type: a/b]",
-				1700000000 + i));
+		exchange_init(
+			&exchange, arena_printf(arena, "PUT /d1/7/a/c/size [X-Timestamp: %zu] [Content-Type: a/b]",
+					   1700000000 + i));
 		exchange_body(&exchange, bytes);
 		exchange.body.piece = 10007;
 		if (i % 2) {
@@ -236,8 +229,8 @@ static void co_sizes(void *argument)
 		exchange_release(&exchange);
 		co_send(fixture, &exchange, "GET /d1/7/a/c/size", SLICE_NONE, 200);
 		expect_bytes(&exchange, bytes);
-		assert_int_equal(exchange.reply.content_length,
-			sizes[i] ? (int64_t)sizes[i] : exchange.reply.content_length);
+		assert_int_equal(
+			exchange.reply.content_length, sizes[i] ? (int64_t)sizes[i] : exchange.reply.content_length);
 		exchange_release(&exchange);
 	}
 	arena_free(arena);
@@ -253,26 +246,21 @@ static void co_ranges(void *argument)
 	static const struct {
 		const char *range;
 		uint64_t first, last;
-	} cases[] = {{"bytes=0-0", 0, 0}, {"bytes=65535-65536", 65535, 65536},
-		{"bytes=65536-", 65536, 299999}, {"bytes=-1", 299999, 299999},
-		{"bytes=100-262200", 100, 262200}};
+	} cases[] = {{"bytes=0-0", 0, 0}, {"bytes=65535-65536", 65535, 65536}, {"bytes=65536-", 65536, 299999},
+		{"bytes=-1", 299999, 299999}, {"bytes=100-262200", 100, 262200}};
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 300000);
 	struct exchange exchange;
-	co_send(fixture, &exchange, "PUT /d1/7/a/c/r [X-Timestamp: 1700000000] [Content-Type: a/b]",
-		bytes, 201);
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/r [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		co_send(fixture, &exchange,
-			arena_printf(arena, "GET /d1/7/a/c/r [Range: %s]", cases[i].range),
+		co_send(fixture, &exchange, arena_printf(arena, "GET /d1/7/a/c/r [Range: %s]", cases[i].range),
 			SLICE_NONE, 206);
-		expect_bytes(&exchange,
-			slice_of(bytes.data + cases[i].first, cases[i].last - cases[i].first + 1));
+		expect_bytes(&exchange, slice_of(bytes.data + cases[i].first, cases[i].last - cases[i].first + 1));
 		exchange_release(&exchange);
 	}
-	co_send(fixture, &exchange, "GET /d1/7/a/c/r [Range: bytes=10-70000,131000-131100,5-6]",
-		SLICE_NONE, 206);
+	co_send(fixture, &exchange, "GET /d1/7/a/c/r [Range: bytes=10-70000,131000-131100,5-6]", SLICE_NONE, 206);
 	assert_int_equal(exchange.error, 0);
 	assert_int_equal(exchange.received.length, exchange.reply.content_length);
 	const char *first = memmem(exchange.received.data, exchange.received.length, "\r\n\r\n", 4);
@@ -299,8 +287,7 @@ static void co_refusals_before_body(void *argument)
 		int status;
 	} cases[] = {
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", 409},
-		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [If-None-Match: *]",
-			412},
+		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [If-None-Match: *]", 412},
 		{"PUT /nodev/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b]", 507},
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001]", 400},
 		{"PUT /d1/7/a/c/o [X-Timestamp: 1700000001] [Content-Type: a/b] [X-Object-Meta-: "
@@ -311,8 +298,7 @@ static void co_refusals_before_body(void *argument)
 			400},
 	};
 	struct fixture *fixture = argument;
-	co_expect(
-		fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", "x", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: a/b]", "x", 201);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct exchange exchange;
 		co_send(fixture, &exchange, cases[i].line, SLICE_LITERAL("y"), cases[i].status);
@@ -332,14 +318,13 @@ static void co_broken_bodies(void *argument)
 		int error;
 		size_t length;
 		int status;
-	} cases[] = {{-ETIMEDOUT, 5, 408}, {-ECONNRESET, 5, 499}, {-EPROTO, 5, 400}, {0, 5, 499},
-		{0, 11, 499}, {-ECONNRESET, 100000, 499}};
+	} cases[] = {{-ETIMEDOUT, 5, 408}, {-ECONNRESET, 5, 499}, {-EPROTO, 5, 400}, {0, 5, 499}, {0, 11, 499},
+		{-ECONNRESET, 100000, 499}};
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct exchange exchange;
-		exchange_init(&exchange,
-			"PUT /d1/7/a/c/broken [X-Timestamp: 1700000000] [Content-Type: a/b]");
+		exchange_init(&exchange, "PUT /d1/7/a/c/broken [X-Timestamp: 1700000000] [Content-Type: a/b]");
 		exchange_body(&exchange, pattern(arena, cases[i].length));
 		exchange.request.content_length = cases[i].length > 1000 ? 200000 : 10;
 		exchange.body.error = cases[i].error;
@@ -441,8 +426,7 @@ static void co_rot_in_the_middle(void *argument)
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 200000);
 	struct exchange exchange;
-	co_send(fixture, &exchange,
-		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	flip_byte(fixture, 131072 + 17);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/rot", SLICE_NONE, 200);
@@ -455,8 +439,7 @@ static void co_rot_in_the_middle(void *argument)
 	expect_header(&exchange, "X-Backend-Timestamp", NULL);
 	exchange_release(&exchange);
 	/* what was set aside is no obstacle to a good copy */
-	co_send(fixture, &exchange,
-		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	co_send(fixture, &exchange, "GET /d1/7/a/c/rot", SLICE_NONE, 200);
 	expect_bytes(&exchange, bytes);
@@ -475,13 +458,11 @@ static void co_rot_at_the_start(void *argument)
 	struct arena *arena = arena_new();
 	struct slice bytes = pattern(arena, 200000);
 	struct exchange exchange;
-	co_send(fixture, &exchange,
-		"PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/rot [X-Timestamp: 1700000000] [Content-Type: a/b]", bytes, 201);
 	exchange_release(&exchange);
 	flip_byte(fixture, 0);
 	/* a range of sound blocks is fine */
-	co_send(fixture, &exchange, "GET /d1/7/a/c/rot [Range: bytes=70000-70009]", SLICE_NONE,
-		206);
+	co_send(fixture, &exchange, "GET /d1/7/a/c/rot [Range: bytes=70000-70009]", SLICE_NONE, 206);
 	expect_bytes(&exchange, slice_of(bytes.data + 70000, 10));
 	exchange_release(&exchange);
 	co_expect(fixture, "HEAD /d1/7/a/c/rot", "", 200);
@@ -501,8 +482,7 @@ static void co_missing_file(void *argument)
 	struct fixture *fixture = argument;
 	struct arena *arena = arena_new();
 	struct exchange exchange;
-	co_send(fixture, &exchange,
-		"PUT /d1/7/a/c/gone [X-Timestamp: 1700000000] [Content-Type: a/b]",
+	co_send(fixture, &exchange, "PUT /d1/7/a/c/gone [X-Timestamp: 1700000000] [Content-Type: a/b]",
 		pattern(arena, 100000), 201);
 	exchange_release(&exchange);
 	char *path = body_file(fixture);
@@ -532,8 +512,7 @@ static const char *md5_text(struct arena *arena, const char *text)
 static char *document(struct arena *arena, const char *body, const char *footer, const char *md5)
 {
 	if (!footer)
-		return arena_printf(
-			arena, "--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB--", body);
+		return arena_printf(arena, "--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB--", body);
 	const char *md5_line = md5 ? arena_printf(arena, "Content-MD5: %s\r\n", md5) : "";
 	return arena_printf(arena,
 		"--BB\r\nX-Document: object body\r\n\r\n%s\r\n--BB\r\nX-Document: object "
@@ -541,18 +520,17 @@ static char *document(struct arena *arena, const char *body, const char *footer,
 		body, md5_line, footer);
 }
 
-#define FOOTER_PUT                                                                                 \
-	"PUT /d1/7/a/c/f [X-Timestamp: %d] [Content-Type: a/b] [Transfer-Encoding: chunked] "      \
-	"[X-Backend-Obj-Metadata-Footer: yes] [X-Backend-Obj-Multipart-Mime-Boundary: BB] "        \
-	"[ETag: 00000000000000000000000000000000] [X-Object-Meta-A: head] "                        \
+#define FOOTER_PUT                                                                                                     \
+	"PUT /d1/7/a/c/f [X-Timestamp: %d] [Content-Type: a/b] [Transfer-Encoding: chunked] "                          \
+	"[X-Backend-Obj-Metadata-Footer: yes] [X-Backend-Obj-Multipart-Mime-Boundary: BB] "                            \
+	"[ETag: 00000000000000000000000000000000] [X-Object-Meta-A: head] "                                            \
 	"[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 3]"
 
 static void co_footers(void *argument)
 {
-	static const char right[] =
-		"{\"Etag\": \"5D41402ABC4B2A76B9719D911017C592\", \"X-Object-Meta-A\": \"foot\", "
-		"\"X-Object-Sysmeta-Crypto\": \"c\", \"X-Other\": \"no\", "
-		"\"X-Object-Sysmeta-Container-Update-Override-Etag\": \"shown\"}";
+	static const char right[] = "{\"Etag\": \"5D41402ABC4B2A76B9719D911017C592\", \"X-Object-Meta-A\": \"foot\", "
+				    "\"X-Object-Sysmeta-Crypto\": \"c\", \"X-Other\": \"no\", "
+				    "\"X-Object-Sysmeta-Container-Update-Override-Etag\": \"shown\"}";
 	static const struct {
 		const char *footer;
 		bool has_md5;
@@ -585,8 +563,7 @@ static void co_footers(void *argument)
 			co_exchange(fixture, &exchange);
 			expect_status(&exchange, body, cases[i].status);
 			if (cases[i].status == 201)
-				expect_header(
-					&exchange, "Etag", "\"5d41402abc4b2a76b9719d911017c592\"");
+				expect_header(&exchange, "Etag", "\"5d41402abc4b2a76b9719d911017c592\"");
 			assert_non_null(exchange.request.continue_headers);
 			exchange_release(&exchange);
 		}
@@ -608,8 +585,7 @@ static void object_server__takes_metadata_from_footers(void **state)
 
 /* ---- promises ---- */
 
-#define HOSTS                                                                                      \
-	"[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 9] "
+#define HOSTS "[X-Container-Host: 127.0.0.1:6201] [X-Container-Device: sdc] [X-Container-Partition: 9] "
 
 static void co_row_updates(void *argument)
 {
@@ -627,22 +603,19 @@ static void co_row_updates(void *argument)
 	script_expect(0, "X-Backend-Storage-Policy-Index", "0");
 	script_expect(0, "X-Trans-Id", "tx1");
 	script_expect(0, "Referer", "PUT http://h/d1/7/a%20a/c/o/o");
-	co_expect(fixture,
-		"POST /d1/7/a%20a/c/o/o [X-Timestamp: 1700000001.00000] [Content-Type: n/n] " HOSTS,
-		"", 202);
+	co_expect(
+		fixture, "POST /d1/7/a%20a/c/o/o [X-Timestamp: 1700000001.00000] [Content-Type: n/n] " HOSTS, "", 202);
 	script_expect_path(1, METHOD_PUT, "/sdc/9/a%20a/c/o/o");
 	script_expect(1, "X-Timestamp", "1700000000.00000");
 	script_expect(1, "X-Content-Type", "n/n;swift_bytes=9");
 	script_expect(1, "X-Content-Type-Timestamp", "1700000001.00000");
 	script_expect(1, "X-Meta-Timestamp", "1700000001.00000");
 	script_expect(1, "X-Size", "5");
-	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "",
-		204);
+	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "", 204);
 	script_expect_path(2, METHOD_DELETE, "/sdc/9/a%20a/c/o/o");
 	script_expect(2, "X-Timestamp", "1700000002.00000");
 	/* a conflict or a tombstone that is not written tells nobody */
-	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "",
-		404);
+	co_expect(fixture, "DELETE /d1/7/a%20a/c/o/o [X-Timestamp: 1700000002.00000] " HOSTS, "", 404);
 	assert_int_equal(script.count, 3);
 	co_wait_for_promises(fixture, 0);
 }
@@ -656,8 +629,7 @@ static void co_row_failures(void *argument)
 {
 	struct fixture *fixture = argument;
 	script_reset(503);
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
-		"hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
 	co_expect(fixture,
 		"PUT /d1/7/a/c/p [X-Timestamp: 1700000000] [Content-Type: t/p] "
 		"[X-Container-Partition: 9] "
@@ -696,8 +668,7 @@ static void co_slow_row(void *argument)
 	struct fixture *fixture = argument;
 	script_reset(0);
 	uint64_t before = loop_now_ms();
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
-		"hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
 	assert_in_range(loop_now_ms() - before, 950, 1900);
 	assert_int_equal(object_server_updates(fixture->server), 1);
 	assert_int_equal(count_promises(fixture), 1);
@@ -722,8 +693,7 @@ static bool allow_none(void *argument, enum backend_service service, const char 
 static void co_forged_peer(void *argument)
 {
 	struct fixture *fixture = argument;
-	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS,
-		"hello", 201);
+	co_expect(fixture, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS, "hello", 201);
 	assert_int_equal(script.count, 0);
 	assert_int_equal(count_promises(fixture), 1);
 }
@@ -737,9 +707,9 @@ static void object_server__does_not_speak_to_forged_peers(void **state)
 	fixture_run(co_forged_peer, fixture);
 }
 
-#define QUEUE                                                                                      \
-	"[X-Delete-At-Container: 1795305599] [X-Delete-At-Partition: 54] [X-Delete-At-Host: "      \
-	"127.0.0.1:6201] "                                                                         \
+#define QUEUE                                                                                                          \
+	"[X-Delete-At-Container: 1795305599] [X-Delete-At-Partition: 54] [X-Delete-At-Host: "                          \
+	"127.0.0.1:6201] "                                                                                             \
 	"[X-Delete-At-Device: d5] "
 
 static void co_queue(void *argument)
@@ -752,8 +722,7 @@ static void co_queue(void *argument)
 		"hello", 201);
 	/* the capture of replicated-object-session.txt */
 	assert_int_equal(script.count, 1);
-	script_expect_path(
-		0, METHOD_PUT, "/d5/54/.expiring_objects/1795305599/1795309019-AUTH_test/c1/sess");
+	script_expect_path(0, METHOD_PUT, "/d5/54/.expiring_objects/1795305599/1795309019-AUTH_test/c1/sess");
 	script_expect(0, "X-Timestamp", "1795222619.29997");
 	script_expect(0, "X-Size", "0");
 	script_expect(0, "X-Content-Type", "text/plain;swift_expirer_bytes=5");
@@ -762,8 +731,7 @@ static void co_queue(void *argument)
 	script_expect(0, "X-Backend-Storage-Policy-Index", "0");
 	co_wait_for_promises(fixture, 0);
 	/* a POST without X-Delete-At drops the expiry: the old entry is to be removed */
-	co_expect(
-		fixture, "POST /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.68759]", "", 202);
+	co_expect(fixture, "POST /d1/20/AUTH_test/c1/sess [X-Timestamp: 1795222619.68759]", "", 202);
 	struct promises_seen seen;
 	see_promises(fixture, &seen);
 	assert_int_equal(seen.count, 1);
@@ -784,8 +752,7 @@ static void co_put_expiring(struct fixture *fixture, int object, int timestamp)
 {
 	char put[128];
 	(void)snprintf(put, sizeof(put),
-		"PUT /d1/20/a/c/%d [X-Timestamp: %d] [Content-Type: t/p] [X-Delete-At: 1795309019]", object,
-		timestamp);
+		"PUT /d1/20/a/c/%d [X-Timestamp: %d] [Content-Type: t/p] [X-Delete-At: 1795309019]", object, timestamp);
 	co_expect(fixture, put, "x", 201);
 }
 
@@ -798,8 +765,7 @@ static void co_queue_removals(void *argument)
 	/* the same time again, by a newer version */
 	co_put_expiring(fixture, 0, 1795222601);
 	assert_int_equal(count_promises(fixture), 0);
-	co_expect(fixture, "PUT /d1/20/a/c/1 [X-Timestamp: 1795222601] [Content-Type: t/p]", "x",
-		201);
+	co_expect(fixture, "PUT /d1/20/a/c/1 [X-Timestamp: 1795222601] [Content-Type: t/p]", "x", 201);
 	assert_int_equal(count_promises(fixture), 1);
 	co_expect(fixture, "DELETE /d1/20/a/c/2 [X-Timestamp: 1795222601]", "", 204);
 	assert_int_equal(count_promises(fixture), 2);
@@ -807,9 +773,7 @@ static void co_queue_removals(void *argument)
 		"DELETE /d1/20/a/c/3 [X-Timestamp: 1795222601] "
 		"[X-Backend-Clean-Expiring-Object-Queue: no]",
 		"", 204);
-	co_expect(fixture,
-		"DELETE /d1/20/a/c/4 [X-Timestamp: 1795222601] [X-Backend-Replication: true]", "",
-		204);
+	co_expect(fixture, "DELETE /d1/20/a/c/4 [X-Timestamp: 1795222601] [X-Backend-Replication: true]", "", 204);
 	co_expect(fixture, "DELETE /d1/20/a/c/0 [X-Timestamp: 1795222600]", "", 409);
 	assert_int_equal(count_promises(fixture), 2);
 }
@@ -847,8 +811,7 @@ static void co_metadata(void *argument)
 		"[X-Backend-Etag-Is-At: "
 		"X-None, x-object-sysmeta-s]",
 		"", 304);
-	co_expect(fixture, "POST /d1/7/a/c/m [X-Timestamp: 1700000002] [X-Object-Sysmeta-S: new]",
-		"", 202);
+	co_expect(fixture, "POST /d1/7/a/c/m [X-Timestamp: 1700000002] [X-Object-Sysmeta-S: new]", "", 202);
 	co_send(fixture, &exchange, "HEAD /d1/7/a/c/m", SLICE_NONE, 200);
 	expect_header(&exchange, "X-Object-Sysmeta-S", "s");
 	expect_header(&exchange, "X-Object-Transient-Sysmeta-T", NULL);
@@ -869,10 +832,8 @@ static void co_failing_device(void *argument)
 {
 	struct fixture *fixture = argument;
 	struct exchange exchange;
-	co_expect(fixture, "PUT /d1/7/a/c/old [X-Timestamp: 1700000000] [Content-Type: t/p]", "x",
-		201);
-	exchange_init(
-		&exchange, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS);
+	co_expect(fixture, "PUT /d1/7/a/c/old [X-Timestamp: 1700000000] [Content-Type: t/p]", "x", 201);
+	exchange_init(&exchange, "PUT /d1/7/a/c/o [X-Timestamp: 1700000000] [Content-Type: t/p] " HOSTS);
 	exchange_body(&exchange, SLICE_LITERAL("hello"));
 	exchange.body.failing = device_entry_device(fixture->entry);
 	co_exchange(fixture, &exchange);
@@ -901,8 +862,7 @@ struct loop_work {
 };
 
 /* `statuses` are those that may come, 0-terminated. */
-static void co_count_unexpected(
-	struct loop_work *work, const char *line, struct slice body, const int *statuses)
+static void co_count_unexpected(struct loop_work *work, const char *line, struct slice body, const int *statuses)
 {
 	struct exchange exchange;
 	exchange_init(&exchange, line);
@@ -932,18 +892,14 @@ static void co_work(void *argument)
 				"127.0.0.1:1] [X-Container-Device: sda] [X-Container-Partition: 9]",
 				own, time),
 			body, (int[]){201, 0});
+		co_count_unexpected(work, arena_printf(arena, "GET %s", own), small, (int[]){200, 0});
 		co_count_unexpected(
-			work, arena_printf(arena, "GET %s", own), small, (int[]){200, 0});
+			work, arena_printf(arena, "POST %s [X-Timestamp: %d.5]", own, time), small, (int[]){202, 0});
 		co_count_unexpected(work,
-			arena_printf(arena, "POST %s [X-Timestamp: %d.5]", own, time), small,
-			(int[]){202, 0});
-		co_count_unexpected(work,
-			arena_printf(arena,
-				"PUT /d1/7/a/c/shared [X-Timestamp: %d] [Content-Type: t/p]", time),
-			body, (int[]){201, 409, 0});
+			arena_printf(arena, "PUT /d1/7/a/c/shared [X-Timestamp: %d] [Content-Type: t/p]", time), body,
+			(int[]){201, 409, 0});
 		co_count_unexpected(work, "GET /d1/7/a/c/shared", small, (int[]){200, 404, 0});
-		co_count_unexpected(work,
-			arena_printf(arena, "DELETE /d1/7/a/c/shared [X-Timestamp: %d.1]", time),
+		co_count_unexpected(work, arena_printf(arena, "DELETE /d1/7/a/c/shared [X-Timestamp: %d.1]", time),
 			small, (int[]){204, 404, 409, 0});
 	}
 	arena_free(arena);
@@ -971,8 +927,7 @@ static void object_server__serves_several_loops(void **state)
 
 int main(void)
 {
-	backend_register_local(
-		BACKEND_CONTAINER, "127.0.0.1", FIXTURE_CONTAINER_PORT, co_script_handle, NULL);
+	backend_register_local(BACKEND_CONTAINER, "127.0.0.1", FIXTURE_CONTAINER_PORT, co_script_handle, NULL);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(object_server__answers_as_captured),

@@ -4,16 +4,16 @@
 
 static void object__gives_back_bodies_of_every_size(void **state)
 {
-	static const uint64_t sizes[] = {0, 1, 1023, 65535, 65536, 65537, 131071, 131072, 131073,
-		200000, (1 << 20) + 7, 20 << 20};
+	static const uint64_t sizes[] = {
+		0, 1, 1023, 65535, 65536, 65537, 131071, 131072, 131073, 200000, (1 << 20) + 7, 20 << 20};
 	static const size_t pieces[] = {65536, 777, 100000};
 	struct fixture *fixture = *state;
 	uint64_t now = 1;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (size_t j = 0; j < sizeof(pieces) / sizeof(pieces[0]); j++) {
 			bool announced = (i + j) % 2;
-			struct object_writer *writer = write_body(
-				fixture->device, sizes[i], announced, pieces[j], (unsigned)now);
+			struct object_writer *writer =
+				write_body(fixture->device, sizes[i], announced, pieces[j], (unsigned)now);
 			struct object_put put = put_of(writer, at(now));
 			assert_int_equal(device_commit(fixture->device, object_put, &put), 0);
 			assert_body(fixture, sizes[i], (unsigned)now);
@@ -107,15 +107,13 @@ static void object__reserve_refuses_bodies_but_not_tombstones(void **state)
 	struct fixture *fixture = *state;
 	assert_int_equal(put_size(fixture, at(1), 70000), 0);
 	device_close(fixture->device);
-	struct device_options options = {
-		.path = fixture->path, .name = "sda", .reserve_percent = 100};
+	struct device_options options = {.path = fixture->path, .name = "sda", .reserve_percent = 100};
 	char *error = NULL;
 	assert_int_equal(device_open(&options, &fixture->device, &error), 0);
 	struct object_writer *writer;
 	assert_int_equal(object_writer_new(fixture->device, &key, 10, &writer), -ENOSPC);
 	assert_int_equal(object_writer_new(fixture->device, &key, -1, &writer), -ENOSPC);
-	struct object_delete delete = {
-		.key = key, .name = NAME, .timestamp = at(2), .arena = fixture->arena};
+	struct object_delete delete = {.key = key, .name = NAME, .timestamp = at(2), .arena = fixture->arena};
 	assert_int_equal(device_commit(fixture->device, object_delete, &delete), 0);
 	assert_true(delete.tombstone_written);
 }
@@ -167,45 +165,31 @@ static const struct scenario scenarios[] = {
 	{"post twice", {{PUT, 10}, {POST, 20}, {POST, 30}}, {OBJECT_DATA, 10, 30, 0, 30}},
 	{"post nothing", {{POST, 20, -ENOENT}}, {OBJECT_ABSENT}},
 	{"post with type", {{PUT, 10}, {TYPE, 20}}, {OBJECT_DATA, 10, 20, 20, 20}},
-	{"type stays over a post", {{PUT, 10}, {TYPE, 20}, {POST, 30}},
-		{OBJECT_DATA, 10, 30, 20, 30}},
-	{"older post with a newer type", {{PUT, 10}, {POST, 30}, {TYPE, 20}},
-		{OBJECT_DATA, 10, 30, 20, 30}},
-	{"put keeps a newer overlay", {{PUT, 10}, {TYPE, 30}, {PUT, 20}},
-		{OBJECT_DATA, 20, 30, 30, 30}},
-	{"put keeps the newer part", {{PUT, 10}, {TYPE, 15}, {POST, 30}, {PUT, 20}},
-		{OBJECT_DATA, 20, 30, 0, 30}},
-	{"put drops an older overlay", {{PUT, 10}, {TYPE, 20}, {PUT, 30}},
-		{OBJECT_DATA, 30, 0, 0, 30}},
-	{"put drops an overlay of its time", {{PUT, 10}, {TYPE, 20}, {PUT, 20}},
-		{OBJECT_DATA, 20, 0, 0, 20}},
+	{"type stays over a post", {{PUT, 10}, {TYPE, 20}, {POST, 30}}, {OBJECT_DATA, 10, 30, 20, 30}},
+	{"older post with a newer type", {{PUT, 10}, {POST, 30}, {TYPE, 20}}, {OBJECT_DATA, 10, 30, 20, 30}},
+	{"put keeps a newer overlay", {{PUT, 10}, {TYPE, 30}, {PUT, 20}}, {OBJECT_DATA, 20, 30, 30, 30}},
+	{"put keeps the newer part", {{PUT, 10}, {TYPE, 15}, {POST, 30}, {PUT, 20}}, {OBJECT_DATA, 20, 30, 0, 30}},
+	{"put drops an older overlay", {{PUT, 10}, {TYPE, 20}, {PUT, 30}}, {OBJECT_DATA, 30, 0, 0, 30}},
+	{"put drops an overlay of its time", {{PUT, 10}, {TYPE, 20}, {PUT, 20}}, {OBJECT_DATA, 20, 0, 0, 20}},
 	{"delete", {{PUT, 10}, {DELETE, 20}}, {OBJECT_TOMBSTONE, 20}},
-	{"delete at the same time", {{PUT, 10}, {DELETE, 10, -EEXIST}},
-		{OBJECT_DATA, 10, 0, 0, 10}},
+	{"delete at the same time", {{PUT, 10}, {DELETE, 10, -EEXIST}}, {OBJECT_DATA, 10, 0, 0, 10}},
 	{"overlay does not protect", {{PUT, 10}, {POST, 30}, {DELETE, 20}}, {OBJECT_TOMBSTONE, 20}},
 	{"delete nothing", {{DELETE, 20}}, {OBJECT_TOMBSTONE, 20}},
 	{"older delete", {{DELETE, 20}, {DELETE, 10}}, {OBJECT_TOMBSTONE, 20}},
 	{"newer delete", {{DELETE, 20}, {DELETE, 30}}, {OBJECT_TOMBSTONE, 30}},
-	{"put after delete", {{PUT, 10}, {TYPE, 25}, {DELETE, 20}, {PUT, 21}},
-		{OBJECT_DATA, 21, 0, 0, 21}},
-	{"put before delete", {{DELETE, 20}, {PUT, 20, -EEXIST}, {PUT, 5, -EEXIST}},
-		{OBJECT_TOMBSTONE, 20}},
+	{"put after delete", {{PUT, 10}, {TYPE, 25}, {DELETE, 20}, {PUT, 21}}, {OBJECT_DATA, 21, 0, 0, 21}},
+	{"put before delete", {{DELETE, 20}, {PUT, 20, -EEXIST}, {PUT, 5, -EEXIST}}, {OBJECT_TOMBSTONE, 20}},
 	{"post deleted", {{PUT, 10}, {DELETE, 20}, {POST, 30, -ENOENT}}, {OBJECT_TOMBSTONE, 20}},
 	{"expires", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {POST, 50, -ENOENT}, {POST, 49, 0, 0, 50}},
 		{OBJECT_DATA, 10, 49, 0, 49}},
-	{"expired is put over", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {PUT, 60, 0, 0, 50}},
-		{OBJECT_DATA, 60, 0, 0, 60}},
-	{"expired is deleted", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {DELETE, 60}},
-		{OBJECT_TOMBSTONE, 60}},
-	{"expirer",
-		{{PUT, 10}, {EXPIRE, 20, 0, 50}, {EXPIRER, 60, -ESTALE, 51}, {EXPIRER, 60, 0, 50}},
+	{"expired is put over", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {PUT, 60, 0, 0, 50}}, {OBJECT_DATA, 60, 0, 0, 60}},
+	{"expired is deleted", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {DELETE, 60}}, {OBJECT_TOMBSTONE, 60}},
+	{"expirer", {{PUT, 10}, {EXPIRE, 20, 0, 50}, {EXPIRER, 60, -ESTALE, 51}, {EXPIRER, 60, 0, 50}},
 		{OBJECT_TOMBSTONE, 60}},
 	{"expirer finds nothing", {{EXPIRER, 60, -ENOENT, 50}}, {OBJECT_ABSENT}},
 	{"expirer is late", {{PUT, 60}, {EXPIRER, 60, -EEXIST, 50}}, {OBJECT_DATA, 60, 0, 0, 60}},
-	{"expirer finds a tombstone", {{DELETE, 20}, {EXPIRER, 60, -ESTALE, 50}},
-		{OBJECT_TOMBSTONE, 20}},
-	{"expirer finds a newer tombstone", {{DELETE, 70}, {EXPIRER, 60, -EEXIST, 50}},
-		{OBJECT_TOMBSTONE, 70}},
+	{"expirer finds a tombstone", {{DELETE, 20}, {EXPIRER, 60, -ESTALE, 50}}, {OBJECT_TOMBSTONE, 20}},
+	{"expirer finds a newer tombstone", {{DELETE, 70}, {EXPIRER, 60, -EEXIST, 50}}, {OBJECT_TOMBSTONE, 70}},
 };
 
 static void step_put(struct fixture *fixture, const struct step *step)
@@ -275,8 +259,7 @@ static void run_step(struct fixture *fixture, const struct step *step)
 	}
 }
 
-static void assert_view(struct fixture *fixture, const struct object_record *record,
-	const struct expected *expected)
+static void assert_view(struct fixture *fixture, const struct object_record *record, const struct expected *expected)
 {
 	struct object_view view;
 	char text[32];
@@ -286,14 +269,9 @@ static void assert_view(struct fixture *fixture, const struct object_record *rec
 	assert_string_equal(view.content_type, expected->type_time ? text : "text/plain");
 	uint64_t type_time = expected->type_time ? expected->type_time : expected->data_time;
 	assert_true(view.content_type_time.raw == at(type_time).raw);
-	assert_string_equal(
-		object_header_get(view.headers, view.header_count, "x-object-sysmeta-kind"),
-		"data");
-	assert_string_equal(
-		object_header_get(view.headers, view.header_count, "X-Static-Large-Object"),
-		"True");
-	const char *color =
-		object_header_get(view.headers, view.header_count, "X-Object-Meta-Color");
+	assert_string_equal(object_header_get(view.headers, view.header_count, "x-object-sysmeta-kind"), "data");
+	assert_string_equal(object_header_get(view.headers, view.header_count, "X-Static-Large-Object"), "True");
+	const char *color = object_header_get(view.headers, view.header_count, "X-Object-Meta-Color");
 	const char *posted = object_header_get(view.headers, view.header_count, "X-Object-Meta-P");
 	if (expected->meta_time) {
 		snprintf(text, sizeof(text), "%" PRIu64, expected->meta_time);
@@ -336,13 +314,10 @@ static int forget_body(struct device_txn *txn, void *argument)
 	return 0;
 }
 
-static void empty_family(
-	struct fixture *fixture, enum device_family family, device_change_fn *change)
+static void empty_family(struct fixture *fixture, enum device_family family, device_change_fn *change)
 {
-	struct device_iterator *iterator =
-		device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
-	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found;
-		found = device_iterator_next(iterator))
+	struct device_iterator *iterator = device_iterator_new(fixture->device, family, SLICE_NONE, SLICE_NONE);
+	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found; found = device_iterator_next(iterator))
 		assert_int_equal(device_commit(fixture->device, change, iterator), 0);
 	device_iterator_free(iterator);
 }
@@ -366,8 +341,7 @@ static void object__delete_tells_what_was_there(void **state)
 	struct fixture *fixture = *state;
 	assert_int_equal(put_size(fixture, at(10), 5), 0);
 	run_step(fixture, &(struct step){EXPIRE, 20, 0, 50});
-	struct object_delete delete = {
-		.key = key, .name = NAME, .timestamp = at(10), .arena = fixture->arena};
+	struct object_delete delete = {.key = key, .name = NAME, .timestamp = at(10), .arena = fixture->arena};
 	assert_int_equal(device_commit(fixture->device, object_delete, &delete), -EEXIST);
 	assert_int_equal(delete.previous.kind, OBJECT_DATA);
 	assert_false(delete.tombstone_written);
@@ -414,8 +388,7 @@ static int collect(uint64_t number, struct slice value, void *argument)
 	return list->count == list->stop_after ? 7 : 0;
 }
 
-static void posted_todo(
-	const struct object_record *record, struct object_todos *todos, void *argument)
+static void posted_todo(const struct object_record *record, struct object_todos *todos, void *argument)
 {
 	(void)argument;
 	assert_true(record->meta_time.raw == at(20).raw);
@@ -428,14 +401,10 @@ static void object__todos_are_committed_with_the_change(void **state)
 	struct fixture *fixture = *state;
 	struct object_writer *writer = write_body(fixture->device, 5, true, 5, 1);
 	struct object_put put = put_of(writer, at(10));
-	put.todos = (struct object_todos){
-		.values = {SLICE_LITERAL("put-1"), SLICE_LITERAL("put-2")}, .count = 2};
+	put.todos = (struct object_todos){.values = {SLICE_LITERAL("put-1"), SLICE_LITERAL("put-2")}, .count = 2};
 	assert_int_equal(device_commit(fixture->device, object_put, &put), 0);
 	object_writer_free(writer);
-	struct object_post post = {.key = key,
-		.timestamp = at(20),
-		.make_todos = posted_todo,
-		.arena = fixture->arena};
+	struct object_post post = {.key = key, .timestamp = at(20), .make_todos = posted_todo, .arena = fixture->arena};
 	assert_int_equal(device_commit(fixture->device, object_post, &post), 0);
 	struct object_delete delete = {.key = key,
 		.name = NAME,

@@ -48,10 +48,10 @@ struct operation {
 	int object;
 	uint64_t id; /* number of the operation, from 1: in headers, types and bodies */
 	struct timestamp time;
-	uint64_t size;	    /* PUT */
+	uint64_t size;      /* PUT */
 	uint64_t delete_at; /* PUT, POST: the header, 0 = none; EXPIRE: what is asked for */
-	bool with_type;	    /* POST */
-	bool announced;	    /* PUT: the size is known from the start */
+	bool with_type;     /* POST */
+	bool announced;     /* PUT: the size is known from the start */
 	uint64_t random;    /* for ranges */
 };
 
@@ -78,14 +78,13 @@ static uint64_t random_size(uint64_t *state)
 static struct timestamp random_time(uint64_t *state, uint64_t id)
 {
 	uint64_t seconds = 1000 + id / 16 + next_random(state) % 24;
-	return (struct timestamp){
-		seconds * TIMESTAMP_RAW_PER_SECOND, next_random(state) % 4 == 0 ? 1 : 0};
+	return (struct timestamp){seconds * TIMESTAMP_RAW_PER_SECOND, next_random(state) % 4 == 0 ? 1 : 0};
 }
 
 static struct operation operation_of(int worker, uint64_t id)
 {
-	static const enum verb verbs[] = {PUT, PUT, PUT, PUT, PUT, POST, POST, POST, DELETE, EXPIRE,
-		READ, READ, READ, READ, READ_RANGE, READ_RANGE, READ_FOREIGN, READ_FOREIGN};
+	static const enum verb verbs[] = {PUT, PUT, PUT, PUT, PUT, POST, POST, POST, DELETE, EXPIRE, READ, READ, READ,
+		READ, READ_RANGE, READ_RANGE, READ_FOREIGN, READ_FOREIGN};
 	uint64_t state = seed * 1000003 + (uint64_t)worker * 0x100000000 + id;
 	struct operation operation = {
 		.verb = verbs[next_random(&state) % (sizeof(verbs) / sizeof(verbs[0]))],
@@ -164,8 +163,7 @@ static bool model_expired(const struct model *model, struct timestamp now)
 
 static int model_put(struct model *model, const struct operation *operation)
 {
-	if (model->kind != OBJECT_ABSENT &&
-		timestamp_compare(operation->time, model->data_time) <= 0)
+	if (model->kind != OBJECT_ABSENT && timestamp_compare(operation->time, model->data_time) <= 0)
 		return -EEXIST;
 	struct model old = *model;
 	*model = (struct model){
@@ -191,11 +189,9 @@ static int model_post(struct model *model, const struct operation *operation)
 {
 	if (model->kind != OBJECT_DATA || model_expired(model, operation->time))
 		return -ENOENT;
-	bool newer =
-		timestamp_compare(operation->time, newest(model->data_time, model->meta_time)) > 0;
-	bool newer_type =
-		operation->with_type &&
-		timestamp_compare(operation->time, newest(model->data_time, model->type_time)) > 0;
+	bool newer = timestamp_compare(operation->time, newest(model->data_time, model->meta_time)) > 0;
+	bool newer_type = operation->with_type &&
+			  timestamp_compare(operation->time, newest(model->data_time, model->type_time)) > 0;
 	if (newer) {
 		model->meta_time = operation->time;
 		model->meta_id = operation->id;
@@ -220,9 +216,7 @@ static int model_delete(struct model *model, const struct operation *operation)
 			return -ESTALE;
 	}
 	if (!newer)
-		return model->kind == OBJECT_DATA && !model_expired(model, operation->time)
-			       ? -EEXIST
-			       : 0;
+		return model->kind == OBJECT_DATA && !model_expired(model, operation->time) ? -EEXIST : 0;
 	*model = (struct model){.kind = OBJECT_TOMBSTONE, .data_time = operation->time};
 	return 0;
 }
@@ -261,16 +255,16 @@ struct worker {
 	struct model objects[OBJECTS_PER_WORKER];
 };
 
-#define CHECK(worker, condition)                                                                   \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			complain(worker, #condition, __LINE__);                                    \
+#define CHECK(worker, condition)                                                                                       \
+	do {                                                                                                           \
+		if (!(condition))                                                                                      \
+			complain(worker, #condition, __LINE__);                                                        \
 	} while (0)
 
 static void complain(const struct worker *worker, const char *condition, int line)
 {
-	fprintf(stderr, "model: worker %d, after %" PRIu64 " operations, line %d: not so: %s\n",
-		worker->number, worker->done, line, condition);
+	fprintf(stderr, "model: worker %d, after %" PRIu64 " operations, line %d: not so: %s\n", worker->number,
+		worker->done, line, condition);
 	_exit(1);
 }
 
@@ -354,8 +348,7 @@ static int store_post(struct worker *worker, const struct operation *operation, 
 	return device_commit(worker->device, object_post, &post);
 }
 
-static int store_delete(
-	struct worker *worker, const struct operation *operation, struct arena *arena)
+static int store_delete(struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	char name[32];
 	struct object_delete delete = {
@@ -376,16 +369,14 @@ static bool same_time(struct timestamp a, struct timestamp b)
 	return timestamp_compare(a, b) == 0;
 }
 
-static bool record_matches(
-	const struct object_record *record, const struct model *model, struct arena *arena)
+static bool record_matches(const struct object_record *record, const struct model *model, struct arena *arena)
 {
 	if (record->kind != model->kind || !same_time(record->data_time, model->data_time))
 		return false;
 	if (model->kind != OBJECT_DATA)
 		return true;
 	if (record->size != model->size || !same_time(record->meta_time, model->meta_time) ||
-		!same_time(record->type_time, model->type_time) ||
-		strtoull(record->etag, NULL, 10) != model->id ||
+		!same_time(record->type_time, model->type_time) || strtoull(record->etag, NULL, 10) != model->id ||
 		object_record_delete_at(record) != model_delete_at(model))
 		return false;
 	struct object_view view;
@@ -397,8 +388,7 @@ static bool record_matches(
 	       strtoull(view.content_type + strlen("type/"), NULL, 10) == type_id;
 }
 
-static bool body_matches(
-	struct object_body *body, uint64_t id, uint64_t size, uint64_t from, uint64_t bytes)
+static bool body_matches(struct object_body *body, uint64_t id, uint64_t size, uint64_t from, uint64_t bytes)
 {
 	char *expected = body_of(id, size);
 	char *data = xmalloc(bytes + 1);
@@ -410,8 +400,8 @@ static bool body_matches(
 	return matches;
 }
 
-static void check_body(struct worker *worker, const struct operation *operation,
-	const struct object_key *key, const struct object_record *record)
+static void check_body(struct worker *worker, const struct operation *operation, const struct object_key *key,
+	const struct object_record *record)
 {
 	struct object_body *body;
 	int result = object_body_open(worker->device, key, record, &body);
@@ -430,8 +420,7 @@ static void check_body(struct worker *worker, const struct operation *operation,
 	object_body_free(body);
 }
 
-static void check_object(
-	struct worker *worker, const struct operation *operation, struct arena *arena)
+static void check_object(struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	struct object_key key = key_of(worker->number, operation->object);
 	struct object_record record;
@@ -441,8 +430,7 @@ static void check_object(
 		check_body(worker, operation, &key, &record);
 }
 
-static void check_foreign(
-	struct worker *worker, const struct operation *operation, struct arena *arena)
+static void check_foreign(struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	struct object_key key = key_of((int)(operation->random % WORKERS), operation->object);
 	struct object_record record;
@@ -453,8 +441,7 @@ static void check_foreign(
 
 /* ---- running ---- */
 
-static void run_operation(
-	struct worker *worker, const struct operation *operation, struct arena *arena)
+static void run_operation(struct worker *worker, const struct operation *operation, struct arena *arena)
 {
 	int expected = model_apply(worker->objects, operation);
 	int result = 0;
@@ -489,8 +476,7 @@ static void *run_worker(void *argument)
 		run_operation(worker, &operation, arena);
 		arena_free(arena);
 		worker->done++;
-		send_message(
-			worker, (struct message){.kind = ACKNOWLEDGED, .worker = worker->number});
+		send_message(worker, (struct message){.kind = ACKNOWLEDGED, .worker = worker->number});
 	}
 	return NULL;
 }
@@ -522,9 +508,7 @@ static void resolve(struct worker *worker)
 		worker->done++;
 		CHECK(worker, store_matches(worker));
 	}
-	send_message(
-		worker, (struct message){
-				.kind = RESOLVED, .worker = worker->number, .count = worker->done});
+	send_message(worker, (struct message){.kind = RESOLVED, .worker = worker->number, .count = worker->done});
 	struct arena *arena = arena_new();
 	for (int i = 0; i < OBJECTS_PER_WORKER; i++)
 		check_object(worker, &(struct operation){.verb = READ, .object = i}, arena);
@@ -552,11 +536,9 @@ static unsigned count_files(const char *path)
 
 static unsigned count_values(struct device *device, enum device_family family)
 {
-	struct device_iterator *iterator =
-		device_iterator_new(device, family, SLICE_NONE, SLICE_NONE);
+	struct device_iterator *iterator = device_iterator_new(device, family, SLICE_NONE, SLICE_NONE);
 	unsigned count = 0;
-	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found;
-		found = device_iterator_next(iterator))
+	for (bool found = device_iterator_seek(iterator, SLICE_NONE); found; found = device_iterator_next(iterator))
 		count++;
 	device_iterator_free(iterator);
 	return count;
@@ -593,11 +575,8 @@ static void run_child(const char *path, int pipe, const uint64_t *acknowledged, 
 	pthread_t threads[WORKERS];
 	CHECK(workers, object_store_recover(device) == 0);
 	for (int i = 0; i < WORKERS; i++) {
-		workers[i] = (struct worker){.number = i,
-			.device = device,
-			.pipe = pipe,
-			.done = acknowledged[i],
-			.limit = limit};
+		workers[i] = (struct worker){
+			.number = i, .device = device, .pipe = pipe, .done = acknowledged[i], .limit = limit};
 		resolve(&workers[i]);
 	}
 	check_leftovers(path, workers);
@@ -670,8 +649,7 @@ static void model__acknowledged_states_survive_kills(void **state)
 	uint64_t random = seed;
 	char *path = fixture_directory();
 	unsigned kills = 0;
-	while (!run_life(path, operations / WORKERS,
-		1 + next_random(&random) % (operations / 8 + 1), acknowledged))
+	while (!run_life(path, operations / WORKERS, 1 + next_random(&random) % (operations / 8 + 1), acknowledged))
 		kills++;
 	/* Once more, to look at the end. */
 	assert_true(run_life(path, operations / WORKERS, UINT64_MAX, acknowledged));

@@ -9,9 +9,8 @@
 static void co_gatekeeper_in(struct proxy_fixture *fixture)
 {
 	static const char *const names[] = {"X-Object-Sysmeta-A", "X-Object-Transient-Sysmeta-A",
-		"X-Container-Sysmeta-A", "X-Account-Sysmeta-A", "X-Backend-A",
-		"X-Backend-Storage-Policy-Index", "X-Backend-Replication",
-		"x-backend-allow-reserved-names", "X_Backend_A", "X_Object_Sysmeta_A"};
+		"X-Container-Sysmeta-A", "X-Account-Sysmeta-A", "X-Backend-A", "X-Backend-Storage-Policy-Index",
+		"X-Backend-Replication", "x-backend-allow-reserved-names", "X_Backend_A", "X_Object_Sysmeta_A"};
 	(void)fixture;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char line[128];
@@ -21,8 +20,7 @@ static void co_gatekeeper_in(struct proxy_fixture *fixture)
 		const struct fake_request *request = nth_request(BACKEND_OBJECT, METHOD_PUT, 0);
 		for (size_t j = 0; j < request->headers.count; j++)
 			if (strcmp(request->headers.items[j].value, "forged") == 0)
-				fail_msg("%s went in as %s", names[i],
-					request->headers.items[j].name);
+				fail_msg("%s went in as %s", names[i], request->headers.items[j].name);
 	}
 	forget_requests();
 	co_expect("PUT /v1/a/c/o [X-Container-Host: 10.9.9.9:80] [X-Delete-At-Host: 10.9.9.9:80] "
@@ -71,8 +69,7 @@ static void gatekeeper__out(void **state)
 
 /* ---- copy ---- */
 
-static void check_copy(
-	struct proxy_fixture *fixture, const char *line, const char *source, const char *target)
+static void check_copy(struct proxy_fixture *fixture, const char *line, const char *source, const char *target)
 {
 	forget_requests();
 	struct answer answer;
@@ -98,25 +95,22 @@ static void check_copy(
 
 static void copy_source(struct proxy_fixture *fixture)
 {
-	static const char *const headers[] = {"X-Object-Meta-A", "old", "X-Object-Meta-B", "old",
-		"Content-Type", "text/x-source", "Etag", "\"a762f852ab70be5bcaa76e8685a30047\"",
-		NULL};
+	static const char *const headers[] = {"X-Object-Meta-A", "old", "X-Object-Meta-B", "old", "Content-Type",
+		"text/x-source", "Etag", "\"a762f852ab70be5bcaa76e8685a30047\"", NULL};
 	memcpy(fixture->object_headers, headers, sizeof(headers));
 }
 
 static void co_copies(struct proxy_fixture *fixture)
 {
 	copy_source(fixture);
-	check_copy(fixture, "COPY /v1/a/c/from [Destination: d/to] [X-Object-Meta-B: new]",
-		"/a/c/from", "/a/d/to");
-	check_copy(fixture, "COPY /v1/a/c/from [Destination: /d/to%20there] [X-Object-Meta-B: new]",
-		"/a/c/from", "/a/d/to%20there");
+	check_copy(fixture, "COPY /v1/a/c/from [Destination: d/to] [X-Object-Meta-B: new]", "/a/c/from", "/a/d/to");
+	check_copy(fixture, "COPY /v1/a/c/from [Destination: /d/to%20there] [X-Object-Meta-B: new]", "/a/c/from",
+		"/a/d/to%20there");
 	check_copy(fixture,
 		"COPY /v1/a/c/from [Destination: d/to] [Destination-Account: b] [X-Object-Meta-B: "
 		"new]",
 		"/a/c/from", "/b/d/to");
-	check_copy(fixture, "PUT /v1/a/d/to [X-Copy-From: c/from] [X-Object-Meta-B: new]",
-		"/a/c/from", "/a/d/to");
+	check_copy(fixture, "PUT /v1/a/d/to [X-Copy-From: c/from] [X-Object-Meta-B: new]", "/a/c/from", "/a/d/to");
 	check_copy(fixture,
 		"PUT /v1/b/d/to [X-Copy-From: c/from] [X-Copy-From-Account: a] [X-Object-Meta-B: "
 		"new]",
@@ -178,11 +172,9 @@ static const struct {
 	{"GET /v1/a/c?format=json", 200, "format=json", "application/json; charset=utf-8"},
 	{"GET /v1/a/c?format=xml", 200, "format=xml", "application/xml; charset=utf-8"},
 	{"GET /v1/a/c?format=strange", 200, "format=plain", "text/plain; charset=utf-8"},
-	{"GET /v1/a/c [Accept: application/json]", 200, "format=json",
-		"application/json; charset=utf-8"},
+	{"GET /v1/a/c [Accept: application/json]", 200, "format=json", "application/json; charset=utf-8"},
 	{"GET /v1/a/c [Accept: text/xml]", 200, "format=xml", "text/xml; charset=utf-8"},
-	{"GET /v1/a/c?format=json [Accept: text/xml]", 200, "format=json",
-		"application/json; charset=utf-8"},
+	{"GET /v1/a/c?format=json [Accept: text/xml]", 200, "format=json", "application/json; charset=utf-8"},
 	{"GET /v1/a/c [Accept: image/png]", 406, NULL, NULL},
 	{"GET /v1/a/c?prefix=%ff", 400, NULL, NULL},
 	{"GET /v1/a?format=json", 200, "format=json", "application/json; charset=utf-8"},
@@ -199,15 +191,12 @@ static void co_listing_formats(struct proxy_fixture *fixture)
 			fail_msg("%s: %d", listing_cases[i].line, answer.status);
 		if (listing_cases[i].format) {
 			bool container = strstr(listing_cases[i].line, "/c") != NULL;
-			const char *query = nth_request(
-				container ? BACKEND_CONTAINER : BACKEND_ACCOUNT, METHOD_GET, 0)
-						    ->query;
+			const char *query =
+				nth_request(container ? BACKEND_CONTAINER : BACKEND_ACCOUNT, METHOD_GET, 0)->query;
 			size_t length = strlen(query), wanted = strlen(listing_cases[i].format);
-			if (length < wanted ||
-				strcmp(query + length - wanted, listing_cases[i].format) != 0)
+			if (length < wanted || strcmp(query + length - wanted, listing_cases[i].format) != 0)
 				fail_msg("%s: asked for %s", listing_cases[i].line, query);
-			assert_string_equal(
-				answer_header(&answer, "Content-Type"), listing_cases[i].type);
+			assert_string_equal(answer_header(&answer, "Content-Type"), listing_cases[i].type);
 		}
 		answer_release(&answer);
 	}
@@ -227,17 +216,14 @@ static const struct {
 	const char *origin; /* Access-Control-Allow-Origin, or NULL */
 } cors_cases[] = {
 	{"OPTIONS /v1/a/c/o", 200, NULL},
-	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET]", 200,
-		"http://good"},
+	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET]", 200, "http://good"},
 	{"OPTIONS /v1/a/c/o [Origin: http://bad] [Access-Control-Request-Method: GET]", 401, NULL},
 	{"OPTIONS /v1/a/c/o [Origin: http://good]", 401, NULL},
 	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: ]", 401, NULL},
 	/* a piece of a method is none */
 	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GE]", 401, NULL},
-	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET, HEAD]", 401,
-		NULL},
-	{"OPTIONS /v1/a/c [Origin: http://good] [Access-Control-Request-Method: PUT]", 200,
-		"http://good"},
+	{"OPTIONS /v1/a/c/o [Origin: http://good] [Access-Control-Request-Method: GET, HEAD]", 401, NULL},
+	{"OPTIONS /v1/a/c [Origin: http://good] [Access-Control-Request-Method: PUT]", 200, "http://good"},
 	/* accounts take no part */
 	{"OPTIONS /v1/a [Origin: http://good] [Access-Control-Request-Method: GET]", 200, NULL},
 	{"OPTIONS /info [Origin: http://good] [Access-Control-Request-Method: GET]", 200, NULL},
@@ -258,15 +244,13 @@ static void co_cors(struct proxy_fixture *fixture)
 		const char *origin = answer_header(&answer, "Access-Control-Allow-Origin");
 		if (answer.status != cors_cases[i].status || !origin != !cors_cases[i].origin ||
 			(origin && strcmp(origin, cors_cases[i].origin) != 0))
-			fail_msg("%s: %d for %s", cors_cases[i].line, answer.status,
-				origin ? origin : "nobody");
+			fail_msg("%s: %d for %s", cors_cases[i].line, answer.status, origin ? origin : "nobody");
 		answer_release(&answer);
 	}
 	struct answer answer;
 	co_ask(&answer, "GET /v1/a/c/o [Origin: http://good]");
 	assert_non_null(strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "X-Own"));
-	assert_non_null(
-		strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "x-trans-id"));
+	assert_non_null(strstr(answer_header(&answer, "Access-Control-Expose-Headers"), "x-trans-id"));
 	assert_string_equal(answer_header(&answer, "Vary"), "Origin");
 	answer_release(&answer);
 }
@@ -281,9 +265,8 @@ static void cors__preflight_and_replies(void **state)
 
 static void co_transaction_ids(struct proxy_fixture *fixture)
 {
-	static const char *const lines[] = {"GET /v1/a/c/o",
-		"GET /v1/a/c/o [X-Trans-Id-Extra: more of/it]", "GET /healthcheck", "GET /nowhere",
-		"PUT /v1/a/c/o", "GET /v1/a/c/%00"};
+	static const char *const lines[] = {"GET /v1/a/c/o", "GET /v1/a/c/o [X-Trans-Id-Extra: more of/it]",
+		"GET /healthcheck", "GET /nowhere", "PUT /v1/a/c/o", "GET /v1/a/c/%00"};
 	static const int statuses[] = {200, 200, 200, 412, 411, 412};
 	(void)fixture;
 	char last[256] = "";
@@ -314,8 +297,7 @@ static void catch_errors__transaction_ids(void **state)
 /* ---- the access log ---- */
 
 /* Runs one request with standard error in a file, and returns what was written. */
-static void co_logged(
-	struct proxy_fixture *fixture, const char *line, int finish_error, char *log, size_t bytes)
+static void co_logged(struct proxy_fixture *fixture, const char *line, int finish_error, char *log, size_t bytes)
 {
 	char *path = xasprintf("%s/log", fixture->root);
 	int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -406,10 +388,9 @@ static void co_access_log(struct proxy_fixture *fixture)
 		}
 		split_fields(log, fields);
 		for (size_t j = 0; j < FIELDS; j++)
-			if (log_cases[i].wanted[j] &&
-				strcmp(fields[j], log_cases[i].wanted[j]) != 0)
-				fail_msg("%s: field %zu is %s, expected %s", log_cases[i].line, j,
-					fields[j], log_cases[i].wanted[j]);
+			if (log_cases[i].wanted[j] && strcmp(fields[j], log_cases[i].wanted[j]) != 0)
+				fail_msg("%s: field %zu is %s, expected %s", log_cases[i].line, j, fields[j],
+					log_cases[i].wanted[j]);
 		assert_int_equal(strncmp(fields[13], "tx", 2), 0);
 	}
 }

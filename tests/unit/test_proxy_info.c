@@ -45,8 +45,7 @@ static void info__is_kept_for_a_while(void **state)
 
 static void co_forgotten(struct proxy_fixture *fixture)
 {
-	static const char *const writes[] = {
-		"POST /v1/a/c [X-Container-Read: .r:*]", "PUT /v1/a/c", "DELETE /v1/a/c"};
+	static const char *const writes[] = {"POST /v1/a/c [X-Container-Read: .r:*]", "PUT /v1/a/c", "DELETE /v1/a/c"};
 	(void)fixture;
 	for (size_t i = 0; i < 3; i++) {
 		co_expect("HEAD /v1/a/c/o", 200);
@@ -127,8 +126,7 @@ static void info__write_overtakes_a_fetch(void **state)
  */
 static bool make_twins(char account[32], char first[33], char second[33])
 {
-	static const unsigned char start_of_secret[8] = {
-		0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe};
+	static const unsigned char start_of_secret[8] = {0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe};
 	uint64_t secret;
 	memcpy(&secret, start_of_secret, sizeof(secret));
 	for (unsigned i = 0; i < 1000000; i++) {
@@ -138,10 +136,8 @@ static bool make_twins(char account[32], char first[33], char second[33])
 		memcpy(bytes, &magic, sizeof(bytes));
 		bool usable = true;
 		for (size_t j = 0; j < sizeof(bytes); j++)
-			usable &= (bytes[j] >= 'a' && bytes[j] <= 'z') ||
-				  (bytes[j] >= '0' && bytes[j] <= '~');
-		if (!usable || memchr(bytes, '?', 8) || memchr(bytes, '[', 8) ||
-			memchr(bytes, ']', 8))
+			usable &= (bytes[j] >= 'a' && bytes[j] <= 'z') || (bytes[j] >= '0' && bytes[j] <= '~');
+		if (!usable || memchr(bytes, '?', 8) || memchr(bytes, '[', 8) || memchr(bytes, ']', 8))
 			continue;
 		snprintf(first, 33, "%.8s%s", (const char *)bytes, "publicXX_of_the_attacker");
 		snprintf(second, 33, "%.8s%s", (const char *)bytes, "private1_of_the_attacker");
@@ -155,8 +151,7 @@ static void co_twins(struct proxy_fixture *fixture)
 	char account[32], first[33], second[33], line[128];
 	assert_true(make_twins(account, first, second));
 	uint64_t seed = XXH3_64bits_withSeed(account, strlen(account), 1);
-	assert_true(
-		XXH3_64bits_withSeed(first, 32, seed) == XXH3_64bits_withSeed(second, 32, seed));
+	assert_true(XXH3_64bits_withSeed(first, 32, seed) == XXH3_64bits_withSeed(second, 32, seed));
 	fixture->container_headers[0] = "X-Container-Read";
 	fixture->container_headers[1] = ".r:*";
 	snprintf(line, sizeof(line), "HEAD /v1/%s/%s/o", account, first);
@@ -182,8 +177,7 @@ static struct {
 	int port;
 } late;
 
-static void on_late_failure(
-	void *argument, const struct leg_target *target, const char *transaction, int error)
+static void on_late_failure(void *argument, const struct leg_target *target, const char *transaction, int error)
 {
 	assert_ptr_equal(argument, &late);
 	assert_string_equal(transaction, "tx1");
@@ -302,8 +296,7 @@ static void co_many_legs(struct proxy_fixture *fixture)
 	(void)fixture;
 	struct legs *legs = legs_new();
 	for (int i = 0; i < 200; i++) {
-		struct leg_target target = {
-			BACKEND_OBJECT, "10.0.0.1", FAKE_PORT + BACKEND_OBJECT, "d1"};
+		struct leg_target target = {BACKEND_OBJECT, "10.0.0.1", FAKE_PORT + BACKEND_OBJECT, "d1"};
 		(void)leg_new(legs, &target, METHOD_GET, NULL);
 	}
 	assert_int_equal(legs_count(legs), 200);

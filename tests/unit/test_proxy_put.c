@@ -4,8 +4,7 @@
  */
 #include "tests/unit/proxy_fixture.h"
 
-static const char put_line[] =
-	"PUT /v1/a/c/o [Content-Type: text/plain] body=some bytes of an object";
+static const char put_line[] = "PUT /v1/a/c/o [Content-Type: text/plain] body=some bytes of an object";
 
 static void forget_everything(struct proxy_fixture *fixture)
 {
@@ -67,9 +66,8 @@ static void co_statuses(struct proxy_fixture *fixture)
 		co_ask(&answer, put_line);
 		size_t asked = count_requests(BACKEND_OBJECT, METHOD_PUT);
 		if (answer.status != put_cases[i].status || asked != put_cases[i].asked)
-			fail_msg("%s: %d from %zu servers, expected %d from %zu",
-				put_cases[i].script, answer.status, asked, put_cases[i].status,
-				put_cases[i].asked);
+			fail_msg("%s: %d from %zu servers, expected %d from %zu", put_cases[i].script, answer.status,
+				asked, put_cases[i].status, put_cases[i].asked);
 		answer_release(&answer);
 	}
 }
@@ -172,9 +170,8 @@ static void co_silent(struct proxy_fixture *fixture)
 		co_ask(&answer, put_line);
 		size_t asked = count_requests(BACKEND_OBJECT, METHOD_PUT);
 		if (answer.status != silent_cases[i].status || asked != silent_cases[i].asked)
-			fail_msg("%s: %d from %zu servers, expected %d from %zu",
-				silent_cases[i].script, answer.status, asked,
-				silent_cases[i].status, silent_cases[i].asked);
+			fail_msg("%s: %d from %zu servers, expected %d from %zu", silent_cases[i].script, answer.status,
+				asked, silent_cases[i].status, silent_cases[i].asked);
 		if (answer.duration_ms + 5 < silent_cases[i].least_ms ||
 			answer.duration_ms > silent_cases[i].most_ms + 100)
 			fail_msg("%s: took %d ms", silent_cases[i].script, (int)answer.duration_ms);
@@ -306,8 +303,8 @@ static void co_broken_client(struct proxy_fixture *fixture)
 		request.content_length = -1;
 		co_proxy_handle(fixture->proxy, &request, &reply);
 		if (reply.status != broken_cases[i].status)
-			fail_msg("%s: %d, expected %d", strerror(-broken_cases[i].error),
-				reply.status, broken_cases[i].status);
+			fail_msg("%s: %d, expected %d", strerror(-broken_cases[i].error), reply.status,
+				broken_cases[i].status);
 		reply_finish(&request, &reply, 0, 0);
 		arena_free(arena);
 		forget_everything(fixture);

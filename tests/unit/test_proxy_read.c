@@ -52,22 +52,19 @@ static const struct {
 	{"503 503 503 503 503 503", true, 503, 6, NULL},
 };
 
-static void check_read(
-	const char *script, const char *line, int status, size_t asked, const char *timestamp)
+static void check_read(const char *script, const char *line, int status, size_t asked, const char *timestamp)
 {
 	fixture_script(BACKEND_OBJECT, script);
 	struct answer answer;
 	co_ask(&answer, line);
-	size_t requests = fake_fixture->request_count -
-			  count_requests(BACKEND_ACCOUNT, METHOD_HEAD) -
+	size_t requests = fake_fixture->request_count - count_requests(BACKEND_ACCOUNT, METHOD_HEAD) -
 			  count_requests(BACKEND_CONTAINER, METHOD_HEAD);
 	if (answer.status != status || requests != asked)
-		fail_msg("%s: %s: %d from %zu servers, expected %d from %zu", script, line,
-			answer.status, requests, status, asked);
+		fail_msg("%s: %s: %d from %zu servers, expected %d from %zu", script, line, answer.status, requests,
+			status, asked);
 	const char *got = answer_header(&answer, "X-Timestamp");
 	if (timestamp && (!got || strcmp(got, timestamp) != 0))
-		fail_msg(
-			"%s: X-Timestamp %s, expected %s", script, got ? got : "(none)", timestamp);
+		fail_msg("%s: X-Timestamp %s, expected %s", script, got ? got : "(none)", timestamp);
 	if (status == 200 && strncmp(line, "GET", 3) == 0)
 		assert_true(slice_equal(answer.body, slice_from(fake_fixture->content)));
 	answer_release(&answer);
@@ -78,8 +75,8 @@ static void co_whose(struct proxy_fixture *fixture)
 	for (size_t i = 0; i < sizeof(read_cases) / sizeof(read_cases[0]); i++) {
 		forget_everything(fixture);
 		check_read(read_cases[i].script,
-			read_cases[i].newest ? "GET /v1/a/c/o [X-Newest: true]" : "GET /v1/a/c/o",
-			read_cases[i].status, read_cases[i].asked, read_cases[i].timestamp);
+			read_cases[i].newest ? "GET /v1/a/c/o [X-Newest: true]" : "GET /v1/a/c/o", read_cases[i].status,
+			read_cases[i].asked, read_cases[i].timestamp);
 		assert_int_equal(fixture->bodies_open, 0);
 		forget_everything(fixture);
 		check_read(read_cases[i].script,
@@ -128,12 +125,11 @@ static const struct {
 	{"hang hang 200", "HEAD /v1/a/c/o", 200, CONNECT_MS * 2, CONNECT_MS * 2 + 50},
 	/* slow, but before the other one */
 	{"slow200 200", "GET /v1/a/c/o", 200, SLOW_MS, CONNECT_MS},
-	{"hang 404 404 404 404 404", "GET /v1/a/c/o", 404, CONNECT_MS + NODE_MS,
-		CONNECT_MS + NODE_MS + 50},
+	{"hang 404 404 404 404 404", "GET /v1/a/c/o", 404, CONNECT_MS + NODE_MS, CONNECT_MS + NODE_MS + 50},
 	{"hang hang hang hang hang hang", "GET /v1/a/c/o", 503, CONNECT_MS * 6 + NODE_MS,
 		CONNECT_MS * 6 + NODE_MS + 80},
-	{"200@5 hang 200@7 200@6 404 404", "GET /v1/a/c/o [X-Newest: true]", 200,
-		CONNECT_MS + NODE_MS, CONNECT_MS + NODE_MS + 50},
+	{"200@5 hang 200@7 200@6 404 404", "GET /v1/a/c/o [X-Newest: true]", 200, CONNECT_MS + NODE_MS,
+		CONNECT_MS + NODE_MS + 50},
 };
 
 static void co_silent(struct proxy_fixture *fixture)
@@ -146,8 +142,7 @@ static void co_silent(struct proxy_fixture *fixture)
 		struct answer answer;
 		co_ask(&answer, silent_cases[i].line);
 		if (answer.status != silent_cases[i].status)
-			fail_msg("%s: %d, expected %d", silent_cases[i].script, answer.status,
-				silent_cases[i].status);
+			fail_msg("%s: %d, expected %d", silent_cases[i].script, answer.status, silent_cases[i].status);
 		if (answer.duration_ms + 5 < silent_cases[i].least_ms ||
 			answer.duration_ms > silent_cases[i].most_ms + 100)
 			fail_msg("%s: took %d ms", silent_cases[i].script, (int)answer.duration_ms);
@@ -182,9 +177,8 @@ static void read__loser_is_let_go(void **state)
 static const struct {
 	const char *script;
 	const char *range;
-	const char
-		*second; /* the Range that the second server is asked for, of a text of 78 bytes */
-	bool whole;	 /* the client gets all of it */
+	const char *second; /* the Range that the second server is asked for, of a text of 78 bytes */
+	bool whole;         /* the client gets all of it */
 } resume_cases[] = {
 	{"200!30 200", NULL, "bytes=30-77", true},
 	{"200!0 200", NULL, "bytes=0-77", true},
@@ -205,8 +199,7 @@ static void co_resume_cases(struct proxy_fixture *fixture)
 		forget_everything(fixture);
 		fixture_script(BACKEND_OBJECT, resume_cases[i].script);
 		char line[100];
-		snprintf(line, sizeof(line),
-			resume_cases[i].range ? "GET /v1/a/c/o [Range: %s]" : "GET /v1/a/c/o%s",
+		snprintf(line, sizeof(line), resume_cases[i].range ? "GET /v1/a/c/o [Range: %s]" : "GET /v1/a/c/o%s",
 			resume_cases[i].range ? resume_cases[i].range : "");
 		struct answer answer;
 		co_ask(&answer, line);
@@ -215,13 +208,10 @@ static void co_resume_cases(struct proxy_fixture *fixture)
 			wanted = slice_of(fixture->content + 10, 40);
 		assert_int_equal(answer.status, resume_cases[i].range ? 206 : 200);
 		if (resume_cases[i].whole != (answer.body_error == 0))
-			fail_msg("%s: the body ends with %d", resume_cases[i].script,
-				answer.body_error);
+			fail_msg("%s: the body ends with %d", resume_cases[i].script, answer.body_error);
 		if (!answer.body_error && !slice_equal(answer.body, wanted))
-			fail_msg("%s: got \"%.*s\"", resume_cases[i].script,
-				SLICE_PRINT(answer.body));
-		const char *range =
-			request_header(nth_request(BACKEND_OBJECT, METHOD_GET, 1), "Range");
+			fail_msg("%s: got \"%.*s\"", resume_cases[i].script, SLICE_PRINT(answer.body));
+		const char *range = request_header(nth_request(BACKEND_OBJECT, METHOD_GET, 1), "Range");
 		assert_string_equal(range, resume_cases[i].second);
 		answer_release(&answer);
 		assert_int_equal(fixture->bodies_open, 0);
@@ -247,8 +237,7 @@ static void co_other_version(struct proxy_fixture *fixture)
 	fixture->object_headers[0] = "Etag";
 	fixture->object_headers[1] = "\"ffffffffffffffffffffffffffffffff\"";
 	struct slice body;
-	assert_int_equal(
-		co_body_read_all(exchange.reply.body, exchange.arena, 1 << 20, &body), -EIO);
+	assert_int_equal(co_body_read_all(exchange.reply.body, exchange.arena, 1 << 20, &body), -EIO);
 	exchange_release(&exchange);
 	assert_int_equal(fixture->bodies_open, 0);
 }
@@ -320,9 +309,8 @@ static void co_late_failure(struct proxy_fixture *fixture)
 {
 	int order[FAKE_DEVICES_MAX];
 	ring_order(order);
-	struct leg_target first = {BACKEND_OBJECT,
-		arena_printf(fixture->arena, "10.0.0.%d", order[0]), FAKE_PORT + BACKEND_OBJECT,
-		arena_printf(fixture->arena, "d%d", order[0])};
+	struct leg_target first = {BACKEND_OBJECT, arena_printf(fixture->arena, "10.0.0.%d", order[0]),
+		FAKE_PORT + BACKEND_OBJECT, arena_printf(fixture->arena, "d%d", order[0])};
 	for (unsigned i = 0; i <= fixture->options.error_suppression_limit; i++)
 		node_failed_late(fixture->proxy, &first, "tx", -ETIMEDOUT);
 	int without[FAKE_DEVICES_MAX];

@@ -21,11 +21,10 @@ static void co_one_vector(struct proxy_fixture *fixture, const struct vector *ve
 	fixture_script(BACKEND_OBJECT, vector->script);
 	fixture->usual_status[BACKEND_OBJECT] = 503;
 	struct answer answer;
-	co_ask(&answer,
-		vector->deleting ? "DELETE /v1/a/c/o" : "POST /v1/a/c/o [X-Object-Meta-A: b]");
+	co_ask(&answer, vector->deleting ? "DELETE /v1/a/c/o" : "POST /v1/a/c/o [X-Object-Meta-A: b]");
 	if (answer.status != vector->result)
-		fail_msg("%s %s: %d, expected %d", vector->deleting ? "DELETE" : "POST",
-			vector->script, answer.status, vector->result);
+		fail_msg("%s %s: %d, expected %d", vector->deleting ? "DELETE" : "POST", vector->script, answer.status,
+			vector->result);
 	answer_release(&answer);
 }
 
@@ -44,8 +43,8 @@ static void run_vector(json_t *row)
 	json_array_foreach(json_object_get(row, "statuses"), index, status)
 	{
 		size_t length = strlen(vector.script);
-		snprintf(vector.script + length, sizeof(vector.script) - length, "%d ",
-			(int)json_integer_value(status));
+		snprintf(
+			vector.script + length, sizeof(vector.script) - length, "%d ", (int)json_integer_value(status));
 		vector.statuses++;
 	}
 	vector.deleting = !json_is_null(json_object_get(row, "overrides"));
@@ -114,8 +113,8 @@ static void co_cases(struct proxy_fixture *fixture)
 		fixture_script(BACKEND_OBJECT, write_cases[i].script);
 		struct answer answer;
 		co_ask(&answer, write_cases[i].line);
-		size_t asked = count_requests(BACKEND_OBJECT, METHOD_POST) +
-			       count_requests(BACKEND_OBJECT, METHOD_DELETE);
+		size_t asked =
+			count_requests(BACKEND_OBJECT, METHOD_POST) + count_requests(BACKEND_OBJECT, METHOD_DELETE);
 		if (answer.status != write_cases[i].status || asked != write_cases[i].asked)
 			fail_msg("%s: %s: %d from %zu, expected %d from %zu", write_cases[i].line,
 				write_cases[i].script, answer.status, asked, write_cases[i].status,
@@ -138,8 +137,7 @@ static const struct {
 } silent_cases[] = {
 	{"DELETE /v1/a/c/o", "204 204 hang", 204, MOMENT_MS, MOMENT_MS + 50},
 	{"DELETE /v1/a/c/o", "204 204 slow204", 204, SLOW_MS, MOMENT_MS},
-	{"DELETE /v1/a/c/o", "204 404 hang 204", 204, CONNECT_MS + NODE_MS,
-		CONNECT_MS + NODE_MS + 50},
+	{"DELETE /v1/a/c/o", "204 404 hang 204", 204, CONNECT_MS + NODE_MS, CONNECT_MS + NODE_MS + 50},
 	{"POST /v1/a/c/o", "202 hang 202", 202, MOMENT_MS, MOMENT_MS + 50},
 	{"POST /v1/a/c/o", "404 404 hang", 404, MOMENT_MS, MOMENT_MS + 50},
 };
@@ -152,8 +150,7 @@ static void co_silent(struct proxy_fixture *fixture)
 		struct answer answer;
 		co_ask(&answer, silent_cases[i].line);
 		if (answer.status != silent_cases[i].status)
-			fail_msg("%s: %d, expected %d", silent_cases[i].script, answer.status,
-				silent_cases[i].status);
+			fail_msg("%s: %d, expected %d", silent_cases[i].script, answer.status, silent_cases[i].status);
 		if (answer.duration_ms + 5 < silent_cases[i].least_ms ||
 			answer.duration_ms > silent_cases[i].most_ms + 100)
 			fail_msg("%s: took %d ms", silent_cases[i].script, (int)answer.duration_ms);
@@ -180,8 +177,7 @@ static size_t count_items(const char *csv)
 
 /* Update j goes to request j mod n with container j mod Rc; the expirer's to the requests in
  * reverse. */
-static void check_update(
-	const struct fake_request *request, size_t index, size_t count, size_t updates)
+static void check_update(const struct fake_request *request, size_t index, size_t count, size_t updates)
 {
 	size_t wanted = 0, wanted_reversed = 0;
 	for (size_t j = 0; j < updates; j++) {
@@ -192,11 +188,9 @@ static void check_update(
 	assert_int_equal(count_items(hosts), wanted);
 	assert_int_equal(count_items(request_header(request, "X-Container-Device")), wanted);
 	assert_int_equal(count_items(request_header(request, "X-Delete-At-Host")), wanted_reversed);
-	assert_int_equal(
-		count_items(request_header(request, "X-Delete-At-Device")), wanted_reversed);
+	assert_int_equal(count_items(request_header(request, "X-Delete-At-Device")), wanted_reversed);
 	assert_int_equal(request_header(request, "X-Container-Partition") != NULL, wanted > 0);
-	assert_string_equal(request_header(request, "X-Backend-Clean-Expiring-Object-Queue"),
-		index < 2 ? "t" : "f");
+	assert_string_equal(request_header(request, "X-Backend-Clean-Expiring-Object-Queue"), index < 2 ? "t" : "f");
 	assert_string_equal(request_header(request, "X-Delete-At"), "9000000000");
 	assert_non_null(request_header(request, "X-Delete-At-Container"));
 }
@@ -216,8 +210,8 @@ static void co_shares(struct proxy_fixture *fixture)
 		check_update(request, i, shares.objects, shares.updates);
 	}
 	if (hosts != shares.updates)
-		fail_msg("%zu containers, %zu objects: %zu updates, expected %zu",
-			shares.containers, shares.objects, hosts, shares.updates);
+		fail_msg("%zu containers, %zu objects: %zu updates, expected %zu", shares.containers, shares.objects,
+			hosts, shares.updates);
 }
 
 static void write__update_shares(void **state)
@@ -228,10 +222,8 @@ static void write__update_shares(void **state)
 	json_t *row;
 	json_array_foreach(json_object_get(vectors, "num_container_updates"), index, row)
 	{
-		shares.containers =
-			(size_t)json_integer_value(json_object_get(row, "container_replicas"));
-		shares.objects =
-			(size_t)json_integer_value(json_object_get(row, "object_requests"));
+		shares.containers = (size_t)json_integer_value(json_object_get(row, "container_replicas"));
+		shares.objects = (size_t)json_integer_value(json_object_get(row, "object_requests"));
 		shares.updates = (size_t)json_integer_value(json_object_get(row, "updates"));
 		size_t quorum = (size_t)json_integer_value(json_object_get(row, "object_quorum"));
 		/* the quorum of an EC policy */
@@ -250,10 +242,8 @@ static void co_handoff_update(struct proxy_fixture *fixture)
 	(void)fixture;
 	fixture_script(BACKEND_OBJECT, "204 503 204 204");
 	co_expect("DELETE /v1/a/c/o", 204);
-	const char *failed =
-		request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 1), "X-Container-Host");
-	const char *handoff =
-		request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 3), "X-Container-Host");
+	const char *failed = request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 1), "X-Container-Host");
+	const char *handoff = request_header(nth_request(BACKEND_OBJECT, METHOD_DELETE, 3), "X-Container-Host");
 	assert_non_null(failed);
 	assert_string_equal(failed, handoff);
 }
@@ -283,9 +273,8 @@ static void co_containers(struct proxy_fixture *fixture)
 	}
 	forget_everything(fixture);
 	co_expect("PUT /v1/a/c", 201);
-	assert_string_equal(request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, 0),
-				    "X-Backend-Storage-Policy-Default"),
-		"0");
+	assert_string_equal(
+		request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, 0), "X-Backend-Storage-Policy-Default"), "0");
 	co_expect("PUT /v1/a/c [X-Storage-Policy: unheard-of]", 400);
 	co_expect("PUT /v1/a/c [X-Storage-Policy: old]", 400);
 	co_expect("POST /v1/a/c [X-Container-Meta-A: b]", 204);
@@ -314,8 +303,7 @@ static void co_account_shares(struct proxy_fixture *fixture)
 	co_expect("PUT /v1/a/c", 201);
 	for (size_t i = 0; i < 5; i++)
 		assert_int_equal(
-			count_items(request_header(
-				nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
+			count_items(request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
 			i < 3 ? 1 : 0);
 }
 
@@ -325,8 +313,7 @@ static void co_account_shares_of_two(struct proxy_fixture *fixture)
 	co_expect("PUT /v1/a/c", 201);
 	for (size_t i = 0; i < 2; i++)
 		assert_int_equal(
-			count_items(request_header(
-				nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
+			count_items(request_header(nth_request(BACKEND_CONTAINER, METHOD_PUT, i), "X-Account-Host")),
 			2 - i);
 }
 
@@ -341,9 +328,7 @@ static void co_accounts(struct proxy_fixture *fixture)
 {
 	co_expect("PUT /v1/a", 201);
 	co_expect("POST /v1/a [X-Account-Meta-A: b]", 204);
-	assert_string_equal(
-		request_header(nth_request(BACKEND_ACCOUNT, METHOD_POST, 0), "X-Account-Meta-A"),
-		"b");
+	assert_string_equal(request_header(nth_request(BACKEND_ACCOUNT, METHOD_POST, 0), "X-Account-Meta-A"), "b");
 	co_expect("DELETE /v1/a?all", 400);
 	co_expect("DELETE /v1/a", 204);
 	fixture->options.allow_account_management = false;
@@ -402,8 +387,8 @@ static void write__account_autocreate(void **state)
 static void co_no_account_servers(struct proxy_fixture *fixture)
 {
 	fixture->usual_status[BACKEND_ACCOUNT] = 503;
-	static const char *const lines[] = {"GET /v1/a/c", "HEAD /v1/a/c", "POST /v1/a/c",
-		"DELETE /v1/a/c", "PUT /v1/a/c", "GET /v1/a/c/o", "DELETE /v1/a/c/o"};
+	static const char *const lines[] = {"GET /v1/a/c", "HEAD /v1/a/c", "POST /v1/a/c", "DELETE /v1/a/c",
+		"PUT /v1/a/c", "GET /v1/a/c/o", "DELETE /v1/a/c/o"};
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
 		fixture_start_proxy(fixture);
 		co_expect(lines[i], 503);

@@ -49,10 +49,8 @@ static void quorum__best_response_matches_vectors(void **state)
 		json_t *overrides = json_object_get(vector, "overrides");
 		json_t *quorum = json_object_get(vector, "quorum_size");
 		int result = quorum_best_response(statuses, count,
-		        json_is_integer(quorum) ? (size_t)json_integer_value(quorum)
-		                                : quorum_size(count),
-		        json_is_object(overrides) ? &override : NULL,
-		        json_is_object(overrides) ? 1 : 0, &index);
+			json_is_integer(quorum) ? (size_t)json_integer_value(quorum) : quorum_size(count),
+			json_is_object(overrides) ? &override : NULL, json_is_object(overrides) ? 1 : 0, &index);
 		int expected = (int)number(vector, "result");
 		if (result != expected)
 			fail_msg("vector %zu: %d instead of %d", i, result, expected);
@@ -84,8 +82,7 @@ static void quorum__sizes_match_vectors(void **state)
 	json_object_foreach(sizes, key, value)
 	{
 		if (json_is_integer(value))
-			assert_int_equal(
-			        quorum_size(strtoul(key, NULL, 10)), json_integer_value(value));
+			assert_int_equal(quorum_size(strtoul(key, NULL, 10)), json_integer_value(value));
 	}
 }
 
@@ -96,9 +93,9 @@ static void quorum__container_updates_match_vectors(void **state)
 	json_t *vector;
 	json_array_foreach(json_object_get(vectors, "num_container_updates"), i, vector)
 	{
-		size_t updates = num_container_updates(number(vector, "container_replicas"),
-		        number(vector, "container_quorum"), number(vector, "object_requests"),
-		        number(vector, "object_quorum"));
+		size_t updates =
+			num_container_updates(number(vector, "container_replicas"), number(vector, "container_quorum"),
+				number(vector, "object_requests"), number(vector, "object_quorum"));
 		assert_int_equal(updates, number(vector, "updates"));
 	}
 	assert_int_equal(i, 9);
@@ -119,11 +116,11 @@ static void quorum__reached_by_one_class(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(quorum__best_response_matches_vectors),
-	        cmocka_unit_test(quorum__first_of_equals_wins),
-	        cmocka_unit_test(quorum__sizes_match_vectors),
-	        cmocka_unit_test(quorum__container_updates_match_vectors),
-	        cmocka_unit_test(quorum__reached_by_one_class),
+		cmocka_unit_test(quorum__best_response_matches_vectors),
+		cmocka_unit_test(quorum__first_of_equals_wins),
+		cmocka_unit_test(quorum__sizes_match_vectors),
+		cmocka_unit_test(quorum__container_updates_match_vectors),
+		cmocka_unit_test(quorum__reached_by_one_class),
 	};
 	return cmocka_run_group_tests(tests, load_vectors, free_vectors);
 }

@@ -31,14 +31,13 @@ static void check_vector(const char *header, uint64_t size, const json_t *expect
 	else if (expected_count == 0)
 		expected_result = RANGE_UNSATISFIABLE;
 	if (result != expected_result || count != expected_count)
-		fail_msg("'%s' of %lu: result %d instead of %d, %zu ranges instead of %zu", header,
-		        (unsigned long)size, result, expected_result, count, expected_count);
+		fail_msg("'%s' of %lu: result %d instead of %d, %zu ranges instead of %zu", header, (unsigned long)size,
+			result, expected_result, count, expected_count);
 	for (size_t i = 0; i < count; i++) {
 		const json_t *range = json_array_get(expected, i);
 		/* An empty range ends at -1, which is UINT64_MAX here. */
 		assert_int_equal(ranges[i].first, json_integer_value(json_array_get(range, 0)));
-		assert_int_equal(
-		        ranges[i].last, (uint64_t)json_integer_value(json_array_get(range, 1)));
+		assert_int_equal(ranges[i].last, (uint64_t)json_integer_value(json_array_get(range, 1)));
 	}
 }
 
@@ -52,8 +51,8 @@ static void range__matches_vectors(void **state)
 	json_array_foreach(vectors, i, vector)
 	{
 		check_vector(json_string_value(json_object_get(vector, "header")),
-		        (uint64_t)json_integer_value(json_object_get(vector, "size")),
-		        json_object_get(vector, "ranges"));
+			(uint64_t)json_integer_value(json_object_get(vector, "size")),
+			json_object_get(vector, "ranges"));
 	}
 	assert_int_equal(i, 56);
 	json_decref(vectors);
@@ -71,9 +70,8 @@ static void range__no_header_is_the_whole_object(void **state)
 static void range__void_headers(void **state)
 {
 	(void)state;
-	static const char *const cases[] = {"byte=0-1", "bytes 0-1", "bytes=0-1,", "bytes=,0-1",
-	        "bytes=0-1-2", "bytes=0--1", "bytes=+-5", "bytes=0x1-2", "bytes=1_0-20",
-	        "bytes=0-1\t", "bytes=0-1, ,2-3", "bytes"};
+	static const char *const cases[] = {"byte=0-1", "bytes 0-1", "bytes=0-1,", "bytes=,0-1", "bytes=0-1-2",
+		"bytes=0--1", "bytes=+-5", "bytes=0x1-2", "bytes=1_0-20", "bytes=0-1\t", "bytes=0-1, ,2-3", "bytes"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		size_t count = 9;
 		enum range_result result = evaluated(cases[i], 10, &count);
@@ -87,8 +85,7 @@ static char *many_ranges(char *text, size_t bytes, int count)
 {
 	int length = snprintf(text, bytes, "bytes=");
 	for (int i = 0; i < count; i++)
-		length += snprintf(text + length, bytes - (size_t)length, "%s%d-%d", i ? "," : "",
-		        2 * i, 2 * i);
+		length += snprintf(text + length, bytes - (size_t)length, "%s%d-%d", i ? "," : "", 2 * i, 2 * i);
 	return text;
 }
 
@@ -99,8 +96,7 @@ static void range__fifty_are_served(void **state)
 	size_t count;
 	assert_int_equal(evaluated(many_ranges(text, sizeof(text), 50), 1000, &count), RANGE_OK);
 	assert_int_equal(count, 50);
-	assert_int_equal(
-	        evaluated(many_ranges(text, sizeof(text), 51), 1000, &count), RANGE_UNSATISFIABLE);
+	assert_int_equal(evaluated(many_ranges(text, sizeof(text), 51), 1000, &count), RANGE_UNSATISFIABLE);
 	assert_int_equal(count, 0);
 	/* Only those inside of the object count. */
 	assert_int_equal(evaluated(many_ranges(text, sizeof(text), 200), 99, &count), RANGE_OK);
@@ -125,10 +121,8 @@ static void range__huge_numbers_saturate(void **state)
 	assert_int_equal(range_evaluate(header, UINT64_MAX, ranges, &count), RANGE_OK);
 	assert_int_equal(ranges[0].first, 5);
 	assert_int_equal(ranges[0].last, UINT64_MAX - 1);
-	assert_int_equal(
-	        evaluated("bytes=99999999999999999999999999-", 10, &count), RANGE_UNSATISFIABLE);
-	assert_int_equal(
-	        range_evaluate("bytes=-99999999999999999999999", 10, ranges, &count), RANGE_OK);
+	assert_int_equal(evaluated("bytes=99999999999999999999999999-", 10, &count), RANGE_UNSATISFIABLE);
+	assert_int_equal(range_evaluate("bytes=-99999999999999999999999", 10, ranges, &count), RANGE_OK);
 	assert_int_equal(ranges[0].first, 0);
 	assert_int_equal(ranges[0].last, 9);
 }
@@ -136,12 +130,12 @@ static void range__huge_numbers_saturate(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(range__matches_vectors),
-	        cmocka_unit_test(range__no_header_is_the_whole_object),
-	        cmocka_unit_test(range__void_headers),
-	        cmocka_unit_test(range__fifty_are_served),
-	        cmocka_unit_test(range__overlaps_are_counted_by_pairs),
-	        cmocka_unit_test(range__huge_numbers_saturate),
+		cmocka_unit_test(range__matches_vectors),
+		cmocka_unit_test(range__no_header_is_the_whole_object),
+		cmocka_unit_test(range__void_headers),
+		cmocka_unit_test(range__fifty_are_served),
+		cmocka_unit_test(range__overlaps_are_counted_by_pairs),
+		cmocka_unit_test(range__huge_numbers_saturate),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,10 +130,9 @@ static void check_rows(const struct ring *ring, json_t *rows)
 	for (uint32_t row = 0; row < ring->row_count; row++) {
 		json_t *ids = json_array_get(rows, row);
 		for (uint32_t p = 0; p < ring_partition_count(ring); p++) {
-			uint32_t expected =
-				p < json_array_size(ids)
-					? (uint32_t)json_integer_value(json_array_get(ids, p))
-					: RING_SLOT_NONE;
+			uint32_t expected = p < json_array_size(ids)
+						    ? (uint32_t)json_integer_value(json_array_get(ids, p))
+						    : RING_SLOT_NONE;
 			assert_int_equal(ring_slot(ring, p, row), expected);
 		}
 	}
@@ -175,12 +174,10 @@ static void ring__swift_files_give_swifts_nodes(void **state)
 		_cleanup_free_ char *path = xasprintf("tests/data/%s", text_of(expected, "file"));
 		struct ring *ring = load(path);
 		assert_int_equal(ring_part_power(ring), integer_of(expected, "part_power"));
-		assert_int_equal(
-			ring_partition_count(ring), integer_of(expected, "partition_count"));
+		assert_int_equal(ring_partition_count(ring), integer_of(expected, "partition_count"));
 		assert_int_equal(ring_version(ring), integer_of(expected, "version"));
 		assert_int_equal(ring_next_part_power(ring), -1);
-		assert_true(ring_replica_count(ring) ==
-			    json_number_value(json_object_get(expected, "replica_count")));
+		assert_true(ring_replica_count(ring) == json_number_value(json_object_get(expected, "replica_count")));
 		check_devices(ring, json_object_get(expected, "devs"));
 		check_rows(ring, json_object_get(expected, "replica2part2dev_id"));
 		json_t *primaries = json_object_get(expected, "primary_ids_by_part");
@@ -198,15 +195,13 @@ static void ring__partition_is_the_top_of_the_hash(void **state)
 {
 	(void)state;
 	/* MD5 of "/AUTH_test" with suffix "changeme". */
-	static const unsigned char hash[16] = {
-		0x9d, 0x00, 0xc9, 0xd0, 0x91, 0xfe, 0xa9, 0xea, 0x85, 0x5f};
+	static const unsigned char hash[16] = {0x9d, 0x00, 0xc9, 0xd0, 0x91, 0xfe, 0xa9, 0xea, 0x85, 0x5f};
 	static const struct {
 		int part_power;
 		uint32_t partition;
 	} cases[] = {{0, 0}, {4, 9}, {8, 157}, {10, 628}, {18, 160771}, {32, 2634074576u}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(
-			ring_partition_of_hash(hash, cases[i].part_power), cases[i].partition);
+		assert_int_equal(ring_partition_of_hash(hash, cases[i].part_power), cases[i].partition);
 	struct ring *ring = load(samples[0]);
 	assert_int_equal(ring_partition(ring, hash), 9);
 	ring_unref(ring);
@@ -237,9 +232,8 @@ static char *make_directory(void)
 
 static void drop_directory(char *path)
 {
-	static const char *const names[] = {"account.ring.gz", "container.ring.gz",
-		"object.ring.gz", "object-1.ring.gz", "object-12.ring.gz", "object-007.ring.gz",
-		"object-999.ring.gz"};
+	static const char *const names[] = {"account.ring.gz", "container.ring.gz", "object.ring.gz",
+		"object-1.ring.gz", "object-12.ring.gz", "object-007.ring.gz", "object-999.ring.gz"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		_cleanup_free_ char *file = xasprintf("%s/%s", path, names[i]);
 		(void)unlink(file);
@@ -332,8 +326,7 @@ static void ring__truncated_files_are_refused(void **state)
 		struct buf file = read_whole(samples[i]);
 		for (size_t length = 0; length < file.length; length++) {
 			struct buf stream = BUF_INIT;
-			assert_int_equal(
-				ring_gunzip(slice_of(file.data, length), &stream, NULL), -EINVAL);
+			assert_int_equal(ring_gunzip(slice_of(file.data, length), &stream, NULL), -EINVAL);
 			buf_release(&stream);
 		}
 		buf_append_byte(&file, 'x');
@@ -388,12 +381,9 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 		{"[]", 2, "part_shift is missing"},
 		{"{", 2, "not JSON"},
 		{HEAD "\"replica_count\": 1}", 2, "part_shift is missing"},
-		{HEAD "\"replica_count\": 1, \"part_shift\": 33}", 2,
-			"part_shift is not an integer"},
-		{HEAD "\"replica_count\": 1, \"part_shift\": -1}", 2,
-			"part_shift is not an integer"},
-		{HEAD "\"replica_count\": 1, \"part_shift\": \"x\"}", 2,
-			"part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": 33}", 2, "part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": -1}", 2, "part_shift is not an integer"},
+		{HEAD "\"replica_count\": 1, \"part_shift\": \"x\"}", 2, "part_shift is not an integer"},
 		{HEAD "\"replica_count\": 1, \"part_shift\": 0}", 2, "4294967296 partitions"},
 		{HEAD "\"replica_count\": 1, \"part_shift\": 31}", 2, "2 partitions"},
 		{HEAD "\"replica_count\": 2, \"part_shift\": 32}", 2, "2 rows"},
@@ -403,21 +393,14 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 		{HEAD "\"replica_count\": 0, \"part_shift\": 32}", 2, "not from 1 to"},
 		{HEAD "\"replica_count\": 1e300, \"part_shift\": 32}", 2, "not from 1 to"},
 		{HEAD "\"replica_count\": 33, \"part_shift\": 32}", 66, "not from 1 to"},
-		{HEAD "\"replica_count\": null, \"part_shift\": 32}", 2,
-			"replica_count is not a number"},
-		{"{\"devs\": [], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0, which does not exist"},
-		{"{\"devs\": [null], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0, which does not"},
+		{HEAD "\"replica_count\": null, \"part_shift\": 32}", 2, "replica_count is not a number"},
+		{"{\"devs\": [], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0, which does not exist"},
+		{"{\"devs\": [null], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0, which does not"},
 		{"{\"devs\": 7, \"replica_count\": 1, \"part_shift\": 32}", 2, "list of devices"},
-		{"{\"devs\": [7], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0: neither"},
-		{"{\"devs\": [{}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0: port is missing"},
-		{"{\"devs\": [{\"port\": 70000}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0: port"},
-		{"{\"devs\": [{\"id\": 1}], \"replica_count\": 1, \"part_shift\": 32}", 2,
-			"device 0: id"},
+		{"{\"devs\": [7], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0: neither"},
+		{"{\"devs\": [{}], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0: port is missing"},
+		{"{\"devs\": [{\"port\": 70000}], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0: port"},
+		{"{\"devs\": [{\"id\": 1}], \"replica_count\": 1, \"part_shift\": 32}", 2, "device 0: id"},
 		{"{\"devs\": [{\"port\": 1, \"zone\": 1}], \"replica_count\": 1, \"part_shift\": "
 		 "32}",
 			2, "device 0: device is missing"},
@@ -432,8 +415,7 @@ static void ring__bad_headers_say_what_is_wrong(void **state)
 		char *error = NULL;
 		assert_int_equal(ring_decode(buf_slice(&stream), &ring, &error), -EINVAL);
 		if (!strstr(error, cases[i].error))
-			fail_msg("%s\ngives \"%s\"\ninstead of \"%s\"", cases[i].json, error,
-				cases[i].error);
+			fail_msg("%s\ngives \"%s\"\ninstead of \"%s\"", cases[i].json, error, cases[i].error);
 		free(error);
 		buf_release(&stream);
 	}
@@ -464,10 +446,9 @@ static void ring__missing_keys_have_defaults(void **state)
 {
 	(void)state;
 	static const char rows[] = {0, 1, 0, 0};
-	struct buf stream = make_v1(
-		"{\"byteorder\": \"big\", \"part_shift\": 31, \"replica_count\": 1, \"more\": [], "
-		"\"next_part_power\": 2, \"devs\": [null, {\"device\": \"a\", \"ip\": \"h\", "
-		"\"port\": 1, \"zone\": 3, \"parts\": 9}, null]}",
+	struct buf stream = make_v1("{\"byteorder\": \"big\", \"part_shift\": 31, \"replica_count\": 1, \"more\": [], "
+				    "\"next_part_power\": 2, \"devs\": [null, {\"device\": \"a\", \"ip\": \"h\", "
+				    "\"port\": 1, \"zone\": 3, \"parts\": 9}, null]}",
 		rows, 2);
 	struct ring *ring = NULL;
 	assert_int_equal(ring_decode(buf_slice(&stream), &ring, NULL), -EINVAL);
@@ -498,9 +479,8 @@ static void ring__odd_texts_are_written_as_python_does(void **state)
 	static const struct {
 		double weight;
 		const char *text;
-	} weights[] = {{0, "0.0"}, {100, "100.0"}, {33.3, "33.3"}, {0.1, "0.1"},
-		{1.0 / 3, "0.3333333333333333"}, {1e-5, "1e-05"}, {0.0001, "0.0001"},
-		{1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"},
+	} weights[] = {{0, "0.0"}, {100, "100.0"}, {33.3, "33.3"}, {0.1, "0.1"}, {1.0 / 3, "0.3333333333333333"},
+		{1e-5, "1e-05"}, {0.0001, "0.0001"}, {1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"},
 		{9007199254740993.0, "9007199254740992.0"}};
 	for (size_t i = 0; i < sizeof(weights) / sizeof(weights[0]); i++) {
 		struct ring *ring = ring_new(0, 1, 1, 1, 2);
@@ -545,8 +525,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 		if (ring_slot(ring, partition, row) != RING_SLOT_NONE)
 			used[ring_slot(ring, partition, row)] = true;
 	for (int pass = 0; pass < 4; pass++) {
-		for (uint64_t k = 0, at = start; k < 2;
-			k++, at = increment - (n - start) % increment) {
+		for (uint64_t k = 0, at = start; k < 2; k++, at = increment - (n - start) % increment) {
 			for (; at < (k ? start : n); at += increment) {
 				for (uint32_t row = 0; row < ring->row_count; row++) {
 					uint32_t id = ring_slot(ring, (uint32_t)at, row);
@@ -555,8 +534,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 					const struct ring_device *d = ring_device_at(ring, id);
 					bool seen = false;
 					for (size_t i = 0; i < devices && pass < 3 && !seen; i++) {
-						const struct ring_device *u =
-							ring_device_at(ring, i);
+						const struct ring_device *u = ring_device_at(ring, i);
 						seen = used[i] && u->region == d->region &&
 						       (pass < 1 || u->zone == d->zone) &&
 						       (pass < 2 || strcmp(u->ip, d->ip) == 0);
@@ -572,8 +550,7 @@ static size_t naive_handoffs(const struct ring *ring, uint32_t partition, int *r
 	return count;
 }
 
-static struct ring *make_ring(
-	int part_power, double replicas, int devices, int per_host, int hosts_per_zone)
+static struct ring *make_ring(int part_power, double replicas, int devices, int per_host, int hosts_per_zone)
 {
 	struct ring_builder *builder;
 	struct ring_rebalance result;
@@ -613,10 +590,9 @@ static void ring__handoffs_of_large_rings_are_swifts(void **state)
 		{17, 3, 12, 2, 2, 60000},     /* increment 2 */
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct ring *ring = make_ring(cases[i].part_power, cases[i].replicas,
-			cases[i].devices, cases[i].per_host, cases[i].hosts_per_zone);
-		_cleanup_free_ int *expected =
-			xcalloc((size_t)cases[i].devices, sizeof(expected[0]));
+		struct ring *ring = make_ring(cases[i].part_power, cases[i].replicas, cases[i].devices,
+			cases[i].per_host, cases[i].hosts_per_zone);
+		_cleanup_free_ int *expected = xcalloc((size_t)cases[i].devices, sizeof(expected[0]));
 		for (uint32_t p = 0; p < ring_partition_count(ring); p += cases[i].step) {
 			size_t count = naive_handoffs(ring, p, expected);
 			struct ring_handoffs handoffs;
@@ -750,8 +726,7 @@ static void ring_store__reload_follows_the_modification_time(void **state)
 	assert_true(replicas_in_use(store) == 3);
 
 	ring_store_free(store);
-	assert_int_equal(
-		ring_partition_count(first), 16); /* who holds a reference keeps the old one */
+	assert_int_equal(ring_partition_count(first), 16); /* who holds a reference keeps the old one */
 	ring_unref(first);
 	drop_directory(directory);
 }

@@ -81,21 +81,17 @@ static void ring_command__session(void **state)
 		{"ring rebalance t.builder", 2, "2 replicas need at least 2 devices with weight"},
 		{"ring validate t.builder", 2, "rebalance first"},
 		{"ring add t.builder r1z1-10.0.0.1:6200/sda", 2, "usage: swiftlet ring add"},
-		{"ring add t.builder r1z1-10.0.0.1:6200/sda 1 z1-10.0.0.1:6200/sdb", 2,
-			"weight after it"},
+		{"ring add t.builder r1z1-10.0.0.1:6200/sda 1 z1-10.0.0.1:6200/sdb", 2, "weight after it"},
 		{"ring add t.builder r1z1-10.0.0.1:6200/sda x", 2, "weight x"},
 		{"ring add t.builder r1-10.0.0.1:6200/sda 1", 2, "needs z<zone>"},
 		{"ring add t.builder r1z1-10.0.0.1:6200/sda 100 z2-[::1]:6200R[::2]:6300/sda_meta "
 		 "100",
 			0, "Device d1r1z2-[::1]:6200R[::2]:6300/sda_meta with weight 100 got id 1"},
-		{"ring add t.builder r1z3-10.0.0.3:6200/sda 1 r1z1-10.0.0.1:6200/sda 1", 2,
-			"device 0 already uses"},
+		{"ring add t.builder r1z3-10.0.0.3:6200/sda 1 r1z1-10.0.0.1:6200/sda 1", 2, "device 0 already uses"},
 		{"ring rebalance --seed x t.builder", 2, "seed x"},
-		{"ring rebalance --seed 7 t.builder", 0,
-			"Reassigned 16 (100.00%) partitions, 32 replicas"},
+		{"ring rebalance --seed 7 t.builder", 0, "Reassigned 16 (100.00%) partitions, 32 replicas"},
 		{"ring rebalance t.builder", 1, "no need to move"},
-		{"ring show t.builder", 0,
-			"16 partitions, 2 replicas, 1 regions, 2 zones, 2 devices"},
+		{"ring show t.builder", 0, "16 partitions, 2 replicas, 1 regions, 2 zones, 2 devices"},
 		{"ring show t.ring.gz", 0, "[::2]:6300"},
 		{"ring validate t.builder", 0, ""},
 		{"ring validate t.ring.gz", 0, ""},
@@ -118,8 +114,8 @@ static void ring_command__session(void **state)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		int status = run(steps[i].words, output, sizeof(output));
 		if (status != steps[i].status || !strstr(output, steps[i].output))
-			fail_msg("%s: status %d instead of %d, output:\n%s", steps[i].words, status,
-				steps[i].status, output);
+			fail_msg("%s: status %d instead of %d, output:\n%s", steps[i].words, status, steps[i].status,
+				output);
 	}
 	struct ring *ring;
 	assert_int_equal(ring_load("t.ring.gz", &ring, NULL), 0);

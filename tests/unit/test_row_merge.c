@@ -34,17 +34,13 @@ static struct slice member(const json_t *object, const char *key)
 static struct container_row row_of(const json_t *item)
 {
 	struct container_row row = {
-	        .size = json_integer_value(json_object_get(item, "size")),
-	        .etag = member(item, "etag"),
-	        .deleted = json_integer_value(json_object_get(item, "deleted")) != 0,
+		.size = json_integer_value(json_object_get(item, "size")),
+		.etag = member(item, "etag"),
+		.deleted = json_integer_value(json_object_get(item, "deleted")) != 0,
 	};
-	struct slice type_time = member(item, "ctype_timestamp"),
-	             meta_time = member(item, "meta_timestamp");
-	content_type_split(
-	        arena, member(item, "content_type"), &row.content_type, &row.swift_bytes);
-	assert_int_equal(timestamp_decode(member(item, "created_at"), &row.data,
-	                         &row.content_type_time, &row.meta),
-	        0);
+	struct slice type_time = member(item, "ctype_timestamp"), meta_time = member(item, "meta_timestamp");
+	content_type_split(arena, member(item, "content_type"), &row.content_type, &row.swift_bytes);
+	assert_int_equal(timestamp_decode(member(item, "created_at"), &row.data, &row.content_type_time, &row.meta), 0);
 	if (type_time.length) {
 		assert_int_equal(timestamp_parse(type_time, &row.content_type_time), 0);
 		row.meta = row.content_type_time;
@@ -65,8 +61,7 @@ static void assert_row(const struct container_row *row, const json_t *expected)
 	char created_at[TIMESTAMP_ENCODED_BYTES];
 	timestamp_encode(&row->data, &row->content_type_time, &row->meta, false, created_at);
 	assert_slice(slice_from(created_at), member(expected, "created_at"));
-	assert_slice(content_type_join(arena, row->content_type, row->swift_bytes),
-	        member(expected, "content_type"));
+	assert_slice(content_type_join(arena, row->content_type, row->swift_bytes), member(expected, "content_type"));
 	assert_slice(row->etag, member(expected, "etag"));
 	assert_int_equal(row->size, json_integer_value(json_object_get(expected, "size")));
 	assert_int_equal(row->deleted, json_integer_value(json_object_get(expected, "deleted")));
@@ -87,8 +82,7 @@ static void row_merge__matches_vectors(void **state)
 			existing = row_of(old);
 		bool write = container_row_merge(json_is_object(old) ? &existing : NULL, &row);
 		if (write != json_is_true(json_object_get(vector, "write")))
-			fail_msg("'%s': write %d",
-			        json_string_value(json_object_get(vector, "title")), write);
+			fail_msg("'%s': write %d", json_string_value(json_object_get(vector, "title")), write);
 		assert_row(&row, write ? json_object_get(vector, "result") : old);
 	}
 	assert_int_equal(i, 19);
@@ -99,15 +93,13 @@ static void row_merge__matches_vectors(void **state)
 static void row_merge__order_does_not_matter(void **state)
 {
 	(void)state;
-	const struct timestamp t1 = {100000, 0}, t2 = {200000, 0}, t3 = {300000, 0},
-	                       t4 = {400000, 0}, t5 = {500000, 0};
+	const struct timestamp t1 = {100000, 0}, t2 = {200000, 0}, t3 = {300000, 0}, t4 = {400000, 0}, t5 = {500000, 0};
 	const struct container_row events[] = {
-	        {t1, t1, t1, 1, slice_from("a/1"), slice_from("11"), slice_from("e1"), false},
-	        {t1, t2, t2, 1, slice_from("a/2"), slice_from("11"), slice_from("e1"), false},
-	        {t1, t2, t4, 1, slice_from("a/2"), slice_from("11"), slice_from("e1"), false},
-	        {t3, t3, t3, 3, slice_from("a/3"), SLICE_NONE, slice_from("e3"), false},
-	        {t5, t5, t5, 0, slice_from("application/deleted"), SLICE_NONE, slice_from("noetag"),
-	                true},
+		{t1, t1, t1, 1, slice_from("a/1"), slice_from("11"), slice_from("e1"), false},
+		{t1, t2, t2, 1, slice_from("a/2"), slice_from("11"), slice_from("e1"), false},
+		{t1, t2, t4, 1, slice_from("a/2"), slice_from("11"), slice_from("e1"), false},
+		{t3, t3, t3, 3, slice_from("a/3"), SLICE_NONE, slice_from("e3"), false},
+		{t5, t5, t5, 0, slice_from("application/deleted"), SLICE_NONE, slice_from("noetag"), true},
 	};
 	enum { EVENTS = 5, ORDERS = 120 };
 	for (int events_used = 4; events_used <= EVENTS; events_used++) {
@@ -131,8 +123,7 @@ static void row_merge__order_does_not_matter(void **state)
 			assert_slice(stored.content_type, last->content_type);
 			assert_slice(stored.etag, last->etag);
 			assert_int_equal(stored.deleted, last->deleted);
-			assert_int_equal(
-			        timestamp_compare(stored.meta, events_used == 5 ? t5 : t4), 0);
+			assert_int_equal(timestamp_compare(stored.meta, events_used == 5 ? t5 : t4), 0);
 		}
 	}
 }
@@ -141,10 +132,8 @@ static void row_merge__nothing_newer_leaves_the_old_row(void **state)
 {
 	(void)state;
 	const struct timestamp old = {5, 0}, new = {5, 0};
-	struct container_row existing = {
-	        old, old, old, 7, slice_from("a/b"), slice_from("1"), slice_from("e"), true};
-	struct container_row row = {
-	        new, new, new, 8, slice_from("c/d"), SLICE_NONE, slice_from("f"), false};
+	struct container_row existing = {old, old, old, 7, slice_from("a/b"), slice_from("1"), slice_from("e"), true};
+	struct container_row row = {new, new, new, 8, slice_from("c/d"), SLICE_NONE, slice_from("f"), false};
 	assert_false(container_row_merge(&existing, &row));
 	assert_int_equal(row.size, 7);
 	assert_true(row.deleted);
@@ -158,22 +147,22 @@ static void content_type__splits_like_swift(void **state)
 	static const struct {
 		const char *text, *content_type, *swift_bytes;
 	} cases[] = {
-	        {"", "", NULL},
-	        {"text/plain", "text/plain", NULL},
-	        {"text/plain; charset=UTF-8", "text/plain;charset=UTF-8", NULL},
-	        {"a/b;swift_bytes=500", "a/b", "500"},
-	        {"a/b; swift_bytes=5 ; x = y", "a/b;x=y", "5"},
-	        {"a/b;swift_bytes=1;swift_bytes=2", "a/b", "2"},
-	        {"a/b;swift_bytes", "a/b", ""},
-	        {"a/b;swift_bytes=", "a/b", ""},
-	        {"a/b;flag", "a/b;flag=", NULL},
-	        {"a/b;;;x=1;", "a/b;x=1", NULL},
-	        {"a/b;x=c/d;y=2", "a/b;x=c;y=2", NULL},
-	        {"a/b;x=\"1;2\\\"\";y=2", "a/b;x=\"1;2\\\"\";y=2", NULL},
-	        {"a/b;x=\"1;swift_bytes=9", "a/b;x=", "9"},
-	        {"a/b;x=\"1\\\";swift_bytes=9", "a/b;x=", "9"},
-	        {"a/b;x=\\\";swift_bytes=9", "a/b;x=\\", "9"},
-	        {" a/b ;x=1", " a/b ;x=1", NULL},
+		{"", "", NULL},
+		{"text/plain", "text/plain", NULL},
+		{"text/plain; charset=UTF-8", "text/plain;charset=UTF-8", NULL},
+		{"a/b;swift_bytes=500", "a/b", "500"},
+		{"a/b; swift_bytes=5 ; x = y", "a/b;x=y", "5"},
+		{"a/b;swift_bytes=1;swift_bytes=2", "a/b", "2"},
+		{"a/b;swift_bytes", "a/b", ""},
+		{"a/b;swift_bytes=", "a/b", ""},
+		{"a/b;flag", "a/b;flag=", NULL},
+		{"a/b;;;x=1;", "a/b;x=1", NULL},
+		{"a/b;x=c/d;y=2", "a/b;x=c;y=2", NULL},
+		{"a/b;x=\"1;2\\\"\";y=2", "a/b;x=\"1;2\\\"\";y=2", NULL},
+		{"a/b;x=\"1;swift_bytes=9", "a/b;x=", "9"},
+		{"a/b;x=\"1\\\";swift_bytes=9", "a/b;x=", "9"},
+		{"a/b;x=\\\";swift_bytes=9", "a/b;x=\\", "9"},
+		{" a/b ;x=1", " a/b ;x=1", NULL},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct slice content_type, swift_bytes;
@@ -204,11 +193,11 @@ static void content_type__long_texts_are_linear(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(row_merge__matches_vectors),
-	        cmocka_unit_test(row_merge__order_does_not_matter),
-	        cmocka_unit_test(row_merge__nothing_newer_leaves_the_old_row),
-	        cmocka_unit_test(content_type__splits_like_swift),
-	        cmocka_unit_test(content_type__long_texts_are_linear),
+		cmocka_unit_test(row_merge__matches_vectors),
+		cmocka_unit_test(row_merge__order_does_not_matter),
+		cmocka_unit_test(row_merge__nothing_newer_leaves_the_old_row),
+		cmocka_unit_test(content_type__splits_like_swift),
+		cmocka_unit_test(content_type__long_texts_are_linear),
 	};
 	return cmocka_run_group_tests(tests, new_arena, free_arena);
 }

@@ -48,8 +48,7 @@ static void run_in_loop(co_function *co_test)
 static void open_pair(struct co_socket *one, struct co_socket *other)
 {
 	int fds[2];
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
 	assert_int_equal(co_socket_open(one, fds[0]), 0);
 	assert_int_equal(co_socket_open(other, fds[1]), 0);
 }
@@ -68,8 +67,7 @@ static void co_read(void *argument)
 	assert_int_equal(co_socket_read(&left, text, sizeof(text), start_ms + 30), -ETIMEDOUT);
 	co_yield ();
 	assert_in_range(loop_now_ms() - start_ms, 29, 500);
-	struct iovec parts[4] = {
-		{(char *)"", 0}, {(char *)"ab", 2}, {(char *)"", 0}, {(char *)"cde", 3}};
+	struct iovec parts[4] = {{(char *)"", 0}, {(char *)"ab", 2}, {(char *)"", 0}, {(char *)"cde", 3}};
 	assert_int_equal(co_socket_write(&right, parts, 4, 100), 0);
 	assert_int_equal(co_socket_read(&left, text, 2, CO_FOREVER), 2);
 	assert_memory_equal(text, "ab", 2);
@@ -105,8 +103,7 @@ static void write_stream(void *argument)
 	char *bytes = malloc(STREAM_BYTES);
 	for (size_t i = 0; i < STREAM_BYTES; i++)
 		bytes[i] = (char)(i % 251);
-	struct iovec parts[3] = {
-		{bytes, 1}, {bytes + 1, 999999}, {bytes + 1000000, STREAM_BYTES - 1000000}};
+	struct iovec parts[3] = {{bytes, 1}, {bytes + 1, 999999}, {bytes + 1000000, STREAM_BYTES - 1000000}};
 	assert_int_equal(co_socket_write(argument, parts, 3, 2000), 0);
 	free(bytes);
 	writer_done = true;
@@ -258,12 +255,9 @@ static void co_connect(void *argument)
 	co_socket_close(&left);
 	co_socket_close(&right);
 	close(listener);
-	assert_int_equal(co_socket_connect(&left, "127.0.0.1", port, deadline_after_ms(1000)),
-		-ECONNREFUSED);
-	assert_int_equal(
-		co_socket_connect(&left, "localhost", port, deadline_after_ms(1000)), -EINVAL);
-	assert_int_equal(
-		co_socket_connect(&left, "127.0.0.1", 70000, deadline_after_ms(1000)), -EINVAL);
+	assert_int_equal(co_socket_connect(&left, "127.0.0.1", port, deadline_after_ms(1000)), -ECONNREFUSED);
+	assert_int_equal(co_socket_connect(&left, "localhost", port, deadline_after_ms(1000)), -EINVAL);
+	assert_int_equal(co_socket_connect(&left, "127.0.0.1", 70000, deadline_after_ms(1000)), -EINVAL);
 	assert_int_equal(socket_listen("nowhere", 80, 1), -EINVAL);
 	assert_int_equal(socket_probe("127.0.0.1", port), 0);
 }

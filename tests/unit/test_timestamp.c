@@ -19,8 +19,7 @@ static int load_vectors(void **state)
 {
 	(void)state;
 	/* One offset is larger than any integer of the JSON library. */
-	vectors =
-	        json_load_file("tests/data/timestamp-vectors.json", JSON_DECODE_INT_AS_REAL, NULL);
+	vectors = json_load_file("tests/data/timestamp-vectors.json", JSON_DECODE_INT_AS_REAL, NULL);
 	return vectors ? 0 : -1;
 }
 
@@ -69,8 +68,8 @@ static void timestamp__forms_match_vectors(void **state)
 		assert_string_equal(text, member(vector, "short"));
 		assert_int_equal(timestamp_iso(t, text), strlen(member(vector, "isoformat")));
 		assert_string_equal(text, member(vector, "isoformat"));
-		assert_int_equal(timestamp_ceil_seconds(t),
-		        (int64_t)json_number_value(json_object_get(vector, "ceil")));
+		assert_int_equal(
+			timestamp_ceil_seconds(t), (int64_t)json_number_value(json_object_get(vector, "ceil")));
 		struct timestamp inverted;
 		const char *expected = member(vector, "inverted_internal");
 		assert_int_equal(timestamp_invert(t, &inverted), expected ? 0 : -EINVAL);
@@ -101,9 +100,8 @@ static void timestamp__invalid_match_vectors(void **state)
 static void timestamp__refuses_what_only_c_accepts(void **state)
 {
 	(void)state;
-	static const char *const cases[] = {"0x10", "1_0x1", "1_ 1", "1__1", "1,5", "1e999", ".",
-	        "1e", "+", "99999999999.0000", "-0.00001", "9999999999.999999",
-	        "1_12345678901234567"};
+	static const char *const cases[] = {"0x10", "1_0x1", "1_ 1", "1__1", "1,5", "1e999", ".", "1e", "+",
+		"99999999999.0000", "-0.00001", "9999999999.999999", "1_12345678901234567"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct timestamp t = {7, 7};
 		if (timestamp_parse(slice_from(cases[i]), &t) != -EINVAL)
@@ -143,8 +141,8 @@ static void timestamp__encode_matches_vectors(void **state)
 			given[j] = &times[j];
 		}
 		char text[TIMESTAMP_ENCODED_BYTES];
-		size_t length = timestamp_encode(given[0], given[1], given[2],
-		        json_is_true(json_object_get(vector, "explicit")), text);
+		size_t length = timestamp_encode(
+			given[0], given[1], given[2], json_is_true(json_object_get(vector, "explicit")), text);
 		assert_string_equal(text, member(vector, "encoded"));
 		assert_int_equal(length, strlen(text));
 	}
@@ -169,8 +167,8 @@ static void timestamp__decode_matches_vectors(void **state)
 static void timestamp__decode_refuses_bad_texts(void **state)
 {
 	(void)state;
-	static const char *const cases[] = {"", "+1", "1+", "1+g", "1++1", "1-186a1", "1+0+0+0",
-	        "9999999999.99999+1", "1+fffffffffffffffff", "1+0x1"};
+	static const char *const cases[] = {"", "+1", "1+", "1+g", "1++1", "1-186a1", "1+0+0+0", "9999999999.99999+1",
+		"1+fffffffffffffffff", "1+0x1"};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct timestamp t1, t2, t3;
 		if (timestamp_decode(slice_from(cases[i]), &t1, &t2, &t3) != -EINVAL)
@@ -195,14 +193,11 @@ static void timestamp__canonical_triple_is_encode_then_decode(void **state)
 	static const struct timestamp values[] = {{100, 0}, {100, 2}, {100, 3}, {200, 0}, {200, 4}};
 	enum { COUNT = sizeof(values) / sizeof(values[0]) };
 	for (size_t i = 0; i < COUNT * COUNT * COUNT; i++) {
-		struct timestamp a = values[i % COUNT], b = values[i / COUNT % COUNT],
-		                 c = values[i / COUNT / COUNT];
+		struct timestamp a = values[i % COUNT], b = values[i / COUNT % COUNT], c = values[i / COUNT / COUNT];
 		struct timestamp decoded[3];
 		char text[TIMESTAMP_ENCODED_BYTES];
 		size_t length = timestamp_encode(&a, &b, &c, false, text);
-		assert_int_equal(timestamp_decode(slice_of(text, length), &decoded[0], &decoded[1],
-		                         &decoded[2]),
-		        0);
+		assert_int_equal(timestamp_decode(slice_of(text, length), &decoded[0], &decoded[1], &decoded[2]), 0);
 		timestamp_canonical_triple(&a, &b, &c);
 		assert_int_equal(timestamp_compare(a, decoded[0]), 0);
 		assert_int_equal(timestamp_compare(b, decoded[1]), 0);
@@ -224,16 +219,16 @@ static void timestamp__now_is_this_century(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(timestamp__forms_match_vectors),
-	        cmocka_unit_test(timestamp__invalid_match_vectors),
-	        cmocka_unit_test(timestamp__refuses_what_only_c_accepts),
-	        cmocka_unit_test(timestamp__order_matches_vectors),
-	        cmocka_unit_test(timestamp__encode_matches_vectors),
-	        cmocka_unit_test(timestamp__decode_matches_vectors),
-	        cmocka_unit_test(timestamp__decode_refuses_bad_texts),
-	        cmocka_unit_test(timestamp__encoding_bounds_hold),
-	        cmocka_unit_test(timestamp__canonical_triple_is_encode_then_decode),
-	        cmocka_unit_test(timestamp__now_is_this_century),
+		cmocka_unit_test(timestamp__forms_match_vectors),
+		cmocka_unit_test(timestamp__invalid_match_vectors),
+		cmocka_unit_test(timestamp__refuses_what_only_c_accepts),
+		cmocka_unit_test(timestamp__order_matches_vectors),
+		cmocka_unit_test(timestamp__encode_matches_vectors),
+		cmocka_unit_test(timestamp__decode_matches_vectors),
+		cmocka_unit_test(timestamp__decode_refuses_bad_texts),
+		cmocka_unit_test(timestamp__encoding_bounds_hold),
+		cmocka_unit_test(timestamp__canonical_triple_is_encode_then_decode),
+		cmocka_unit_test(timestamp__now_is_this_century),
 	};
 	return cmocka_run_group_tests(tests, load_vectors, free_vectors);
 }

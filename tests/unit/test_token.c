@@ -176,8 +176,7 @@ static void token__rotation_keeps_the_newest(void **state)
 		if (!first_token)
 			first_token = token_make(keys, arena, "", NAME, 1000);
 		/* the key of round 1 is the third one in round 3, and gone in round 4 */
-		assert_int_equal(token_verify(keys, arena, "", first_token, 1, &name),
-			round <= 3 ? 0 : -EINVAL);
+		assert_int_equal(token_verify(keys, arena, "", first_token, 1, &name), round <= 3 ? 0 : -EINVAL);
 		token_keys_free(keys);
 	}
 	struct stat status;

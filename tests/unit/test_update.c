@@ -107,8 +107,7 @@ static void update__survives_any_byte(void **state)
 	arena_free(arena);
 }
 
-static void expect_target(
-	const struct object_update *update, const char *account, const char *container)
+static void expect_target(const struct object_update *update, const char *account, const char *container)
 {
 	struct slice actual_account, actual_container;
 	object_update_target(update, &actual_account, &actual_container);
@@ -138,8 +137,7 @@ static void update__follows_redirects_until_they_repeat(void **state)
 	expect_target(&update, "a", "c");
 	assert_int_equal(update.redirects.count, 0);
 	for (int i = 0; i <= UPDATE_REDIRECTS_MAX; i++)
-		object_update_redirect(
-			&update, slice_from(arena_printf(arena, ".shards_a/d-%d", i)));
+		object_update_redirect(&update, slice_from(arena_printf(arena, ".shards_a/d-%d", i)));
 	expect_target(&update, "a", "c");
 	arena_free(arena);
 }

@@ -17,8 +17,7 @@ static size_t find_nodes(void *argument, struct slice account, struct slice cont
 	(void)container;
 	assert_true(node_count <= max && node_count <= 3);
 	for (size_t i = 0; i < node_count; i++)
-		ret_nodes[i] = (struct object_updater_node){
-			"127.0.0.1", FIXTURE_CONTAINER_PORT, devices[i]};
+		ret_nodes[i] = (struct object_updater_node){"127.0.0.1", FIXTURE_CONTAINER_PORT, devices[i]};
 	*ret_partition = 77;
 	return node_count;
 }
@@ -240,8 +239,7 @@ static void updater__asks_nobody_twice(void **state)
 
 int main(void)
 {
-	backend_register_local(
-		BACKEND_CONTAINER, "127.0.0.1", FIXTURE_CONTAINER_PORT, co_script_handle, NULL);
+	backend_register_local(BACKEND_CONTAINER, "127.0.0.1", FIXTURE_CONTAINER_PORT, co_script_handle, NULL);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(updater__delivers_what_was_left),

@@ -42,18 +42,18 @@ static void url__decodes_once(void **state)
 	static const struct {
 		struct slice raw, decoded, form_decoded;
 	} cases[] = {
-	        {S(""), S(""), S("")},
-	        {S("abc"), S("abc"), S("abc")},
-	        {S("a%20b+c"), S("a b+c"), S("a b c")},
-	        {S("%zz"), S("%zz"), S("%zz")},
-	        {S("%"), S("%"), S("%")},
-	        {S("%4"), S("%4"), S("%4")},
-	        {S("%41"), S("A"), S("A")},
-	        {S("%2541"), S("%41"), S("%41")},
-	        {S("%%41"), S("%A"), S("%A")},
-	        {S("%2F%2f%c3%A9"), S("//\xc3\xa9"), S("//\xc3\xa9")},
-	        {S("%00a"), S("\0a"), S("\0a")},
-	        {S("%2B+"), S("++"), S("+ ")},
+		{S(""), S(""), S("")},
+		{S("abc"), S("abc"), S("abc")},
+		{S("a%20b+c"), S("a b+c"), S("a b c")},
+		{S("%zz"), S("%zz"), S("%zz")},
+		{S("%"), S("%"), S("%")},
+		{S("%4"), S("%4"), S("%4")},
+		{S("%41"), S("A"), S("A")},
+		{S("%2541"), S("%41"), S("%41")},
+		{S("%%41"), S("%A"), S("%A")},
+		{S("%2F%2f%c3%A9"), S("//\xc3\xa9"), S("//\xc3\xa9")},
+		{S("%00a"), S("\0a"), S("\0a")},
+		{S("%2B+"), S("++"), S("+ ")},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_slice(url_decode(arena, cases[i].raw, false), cases[i].decoded);
@@ -96,28 +96,28 @@ static void utf8__valid(void **state)
 		struct slice text;
 		bool valid;
 	} cases[] = {
-	        {S(""), true},
-	        {S("a\0b"), true},
-	        {S("\x7f"), true},
-	        {S("\xc2\x80 \xdf\xbf"), true},
-	        {S("\xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf"), true},
-	        {S("\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"), true},
-	        {S("\x80"), false},
-	        {S("\xbf"), false},
-	        {S("\xc0\x80"), false},
-	        {S("\xc1\xbf"), false},
-	        {S("\xc2"), false},
-	        {S("\xc2 "), false},
-	        {S("\xe0\x9f\xbf"), false},
-	        {S("\xe2\x82"), false},
-	        {S("\xe2\x82 "), false},
-	        {S("\xed\xa0\x80"), false},
-	        {S("\xed\xbf\xbf"), false},
-	        {S("\xf0\x8f\xbf\xbf"), false},
-	        {S("\xf0\x90\x80"), false},
-	        {S("\xf4\x90\x80\x80"), false},
-	        {S("\xf5\x80\x80\x80"), false},
-	        {S("\xff"), false},
+		{S(""), true},
+		{S("a\0b"), true},
+		{S("\x7f"), true},
+		{S("\xc2\x80 \xdf\xbf"), true},
+		{S("\xe0\xa0\x80 \xed\x9f\xbf \xee\x80\x80 \xef\xbf\xbf"), true},
+		{S("\xf0\x90\x80\x80 \xf4\x8f\xbf\xbf"), true},
+		{S("\x80"), false},
+		{S("\xbf"), false},
+		{S("\xc0\x80"), false},
+		{S("\xc1\xbf"), false},
+		{S("\xc2"), false},
+		{S("\xc2 "), false},
+		{S("\xe0\x9f\xbf"), false},
+		{S("\xe2\x82"), false},
+		{S("\xe2\x82 "), false},
+		{S("\xed\xa0\x80"), false},
+		{S("\xed\xbf\xbf"), false},
+		{S("\xf0\x8f\xbf\xbf"), false},
+		{S("\xf0\x90\x80"), false},
+		{S("\xf4\x90\x80\x80"), false},
+		{S("\xf5\x80\x80\x80"), false},
+		{S("\xff"), false},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (utf8_valid(cases[i].text) != cases[i].valid)
@@ -131,10 +131,7 @@ static void query__parses_like_parse_qsl(void **state)
 	(void)state;
 	struct query query;
 	struct slice value;
-	assert_int_equal(
-	        query_parse(
-	                arena, S("&limit=5&&prefix=a%2Fb+c&blank=&flag&=x&a=b=c&limit=7&"), &query),
-	        0);
+	assert_int_equal(query_parse(arena, S("&limit=5&&prefix=a%2Fb+c&blank=&flag&=x&a=b=c&limit=7&"), &query), 0);
 	assert_int_equal(query.count, 7);
 	assert_true(query_get(&query, "limit", &value));
 	assert_slice(value, S("7"));
@@ -179,11 +176,10 @@ static const char *split(const char *path, int minimum, int maximum, bool rest)
 	for (int i = 0; i < maximum; i++) {
 		const char *bar = i ? "|" : "";
 		if (segments[i].data)
-			length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%.*s",
-			        bar, SLICE_PRINT(segments[i]));
+			length += (size_t)snprintf(
+				text + length, sizeof(text) - length, "%s%.*s", bar, SLICE_PRINT(segments[i]));
 		else
-			length +=
-			        (size_t)snprintf(text + length, sizeof(text) - length, "%s-", bar);
+			length += (size_t)snprintf(text + length, sizeof(text) - length, "%s-", bar);
 	}
 	return text;
 }
@@ -197,41 +193,39 @@ static void path__splits_like_swift(void **state)
 		bool rest;
 		const char *expected;
 	} cases[] = {
-	        {"/a", 1, 1, false, "a"},
-	        {"/a/", 1, 1, false, "a"},
-	        {"/a", 1, 2, false, "a|-"},
-	        {"/a/c", 1, 2, false, "a|c"},
-	        {"/a/c/", 1, 2, false, "a|c"},
-	        {"/a//", 1, 2, false, "a|-"},
-	        {"/a/c/o/r", 1, 3, true, "a|c|o/r"},
-	        {"/a/c/o//r/", 1, 3, true, "a|c|o//r/"},
-	        {"/a/c//", 1, 3, true, "a|c|/"},
-	        {"/a/c/", 1, 3, true, "a|c|-"},
-	        {"/a/", 1, 3, true, "a|-|-"},
-	        {"/a/c/%2f", 3, 3, true, "a|c|/"},
-	        {"/a%2Fc/o", 3, 3, true, "a|c|o"},
-	        {"/d/p/a/c", 2, 4, false, "d|p|a|c"},
-	        {"", 1, 1, false, "error"},
-	        {"/", 1, 1, false, "error"},
-	        {"//", 1, 1, false, "error"},
-	        {"a", 1, 1, false, "error"},
-	        {"a/b", 1, 2, false, "error"},
-	        {"//a", 1, 2, false, "error"},
-	        {"/a//o", 1, 3, true, "error"},
-	        {"/a//", 1, 3, true, "error"},
-	        {"/a//", 2, 3, true, "error"},
-	        {"/a/c", 3, 3, true, "error"},
-	        {"/a/c/", 3, 3, true, "error"},
-	        {"/a/c/o", 1, 2, false, "error"},
-	        {"/a/c//", 1, 2, false, "error"},
-	        {"/a//c", 1, 3, false, "error"},
+		{"/a", 1, 1, false, "a"},
+		{"/a/", 1, 1, false, "a"},
+		{"/a", 1, 2, false, "a|-"},
+		{"/a/c", 1, 2, false, "a|c"},
+		{"/a/c/", 1, 2, false, "a|c"},
+		{"/a//", 1, 2, false, "a|-"},
+		{"/a/c/o/r", 1, 3, true, "a|c|o/r"},
+		{"/a/c/o//r/", 1, 3, true, "a|c|o//r/"},
+		{"/a/c//", 1, 3, true, "a|c|/"},
+		{"/a/c/", 1, 3, true, "a|c|-"},
+		{"/a/", 1, 3, true, "a|-|-"},
+		{"/a/c/%2f", 3, 3, true, "a|c|/"},
+		{"/a%2Fc/o", 3, 3, true, "a|c|o"},
+		{"/d/p/a/c", 2, 4, false, "d|p|a|c"},
+		{"", 1, 1, false, "error"},
+		{"/", 1, 1, false, "error"},
+		{"//", 1, 1, false, "error"},
+		{"a", 1, 1, false, "error"},
+		{"a/b", 1, 2, false, "error"},
+		{"//a", 1, 2, false, "error"},
+		{"/a//o", 1, 3, true, "error"},
+		{"/a//", 1, 3, true, "error"},
+		{"/a//", 2, 3, true, "error"},
+		{"/a/c", 3, 3, true, "error"},
+		{"/a/c/", 3, 3, true, "error"},
+		{"/a/c/o", 1, 2, false, "error"},
+		{"/a/c//", 1, 2, false, "error"},
+		{"/a//c", 1, 3, false, "error"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *result =
-		        split(cases[i].path, cases[i].minimum, cases[i].maximum, cases[i].rest);
+		const char *result = split(cases[i].path, cases[i].minimum, cases[i].maximum, cases[i].rest);
 		if (strcmp(result, cases[i].expected) != 0)
-			fail_msg("case %zu, '%s': '%s' instead of '%s'", i, cases[i].path, result,
-			        cases[i].expected);
+			fail_msg("case %zu, '%s': '%s' instead of '%s'", i, cases[i].path, result, cases[i].expected);
 	}
 }
 
@@ -247,14 +241,14 @@ static void path__failure_touches_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(url__decodes_once),
-	        cmocka_unit_test(url__encodes_like_quote),
-	        cmocka_unit_test(url__every_byte_survives_a_round_trip),
-	        cmocka_unit_test(utf8__valid),
-	        cmocka_unit_test(query__parses_like_parse_qsl),
-	        cmocka_unit_test(query__is_bounded),
-	        cmocka_unit_test(path__splits_like_swift),
-	        cmocka_unit_test(path__failure_touches_nothing),
+		cmocka_unit_test(url__decodes_once),
+		cmocka_unit_test(url__encodes_like_quote),
+		cmocka_unit_test(url__every_byte_survives_a_round_trip),
+		cmocka_unit_test(utf8__valid),
+		cmocka_unit_test(query__parses_like_parse_qsl),
+		cmocka_unit_test(query__is_bounded),
+		cmocka_unit_test(path__splits_like_swift),
+		cmocka_unit_test(path__failure_touches_nothing),
 	};
 	return cmocka_run_group_tests(tests, new_arena, free_arena);
 }
