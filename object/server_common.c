@@ -60,8 +60,9 @@ void object_device_fail(struct object_request *r, const char *doing)
 void object_reply_device(struct object_request *r, int error, const char *doing)
 {
 	/* a full disk is no news, and a failed one was logged when it failed */
-	bool known = error == -ENOSPC || device_state(r->device) == DEVICE_FAILED;
-	if (known)
+	if (error == -ENOSPC)
+		server_reply_full(r->reply, r->path.device);
+	else if (device_state(r->device) == DEVICE_FAILED)
 		server_reply_drive(r->reply, r->path.device);
 	else
 		server_reply_error(r->request, r->reply, r->path.device, error, doing);

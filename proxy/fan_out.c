@@ -76,7 +76,7 @@ static void take_answer(struct fan_out_run *run, struct slot *slot, size_t index
 	}
 	struct reply *reply = leg_reply(slot->leg);
 	if (reply->status == 507) {
-		node_limit(nodes, slot->device, transaction);
+		node_refused(nodes, slot->device, reply, transaction);
 		start_leg(run, slot, index);
 	} else if (reply->status / 100 == 5) {
 		node_failed(nodes, slot->device, transaction, status_reason(reply->status));

@@ -107,13 +107,17 @@ void node_failed_late(void *argument, const struct leg_target *target, const cha
 		backend_service_name(target->service), target->ip, target->port, target->device, strerror(-error));
 }
 
-void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction)
+void node_refused(
+	struct nodes *nodes, const struct ring_device *device, const struct reply *reply, const char *transaction)
 {
-	count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device),
-		nodes->proxy->options.error_suppression_limit + 1);
+	bool full = headers_get(&reply->headers, "X-Backend-Device-Full") != NULL;
+	if (!full)
+		count_errors(nodes->proxy->limiter, device_key(device->ip, device->port, device->device),
+			nodes->proxy->options.error_suppression_limit + 1);
 	nodes->left++;
-	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: device unusable (507), left out for a while",
-		backend_service_name(nodes->service), device->ip, device->port, device->device);
+	log_write(LOG_LEVEL_WARNING, transaction, "%s %s:%d/%s: %s", backend_service_name(nodes->service), device->ip,
+		device->port, device->device,
+		full ? "device full (507)" : "device unusable (507), left out for a while");
 }
 
 /* ---- the order ---- */

@@ -41,12 +41,13 @@ void nodes_release(struct nodes *nodes);
 const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff);
 
 /*
- * A failed request: counts. A full or missing device (507): limited at once. Logged with the
- * transaction. A node that is limited now does not count towards the number that a request may try:
- * another one takes its place.
+ * A failed request: counts. A missing device (507): limited at once; a full one, which still serves reads and removals,
+ * only makes room for another node in this request. Logged with the transaction. A node that is limited now does not
+ * count towards the number that a request may try: another one takes its place.
  */
 void node_failed(struct nodes *nodes, const struct ring_device *device, const char *transaction, const char *what);
-void node_limit(struct nodes *nodes, const struct ring_device *device, const char *transaction);
+void node_refused(
+	struct nodes *nodes, const struct ring_device *device, const struct reply *reply, const char *transaction);
 
 /* A leg_late_failure_function: counts and logs as node_failed() does. The argument is the proxy. */
 void node_failed_late(void *proxy, const struct leg_target *target, const char *transaction, int error);

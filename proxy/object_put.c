@@ -139,7 +139,7 @@ static void replace_failed(struct put_run *run, size_t index)
 	if (state == LEG_FAILED) {
 		count_failure(run, copy, strerror(-leg_error(copy->leg)));
 	} else if (state == LEG_REPLIED && leg_reply(copy->leg)->status == 507) {
-		node_limit(&run->nodes, copy->device, run->request->transaction_id);
+		node_refused(&run->nodes, copy->device, leg_reply(copy->leg), run->request->transaction_id);
 	} else if (state == LEG_REPLIED && leg_reply(copy->leg)->status / 100 == 5) {
 		count_failure(run, copy, status_reason(leg_reply(copy->leg)->status));
 	} else if (state == LEG_CONNECTING && loop_now_ms() >= copy->deadline_ms) {
@@ -452,7 +452,7 @@ static void count_failures(struct put_run *run)
 		if (leg_state(copy->leg) == LEG_FAILED)
 			count_failure(run, copy, strerror(-leg_error(copy->leg)));
 		else if (final_status(copy) == 507)
-			node_limit(&run->nodes, copy->device, run->request->transaction_id);
+			node_refused(&run->nodes, copy->device, leg_reply(copy->leg), run->request->transaction_id);
 		else if (final_status(copy) / 100 == 5)
 			count_failure(run, copy, status_reason(final_status(copy)));
 	}

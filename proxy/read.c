@@ -251,7 +251,7 @@ static void co_take_bad(struct search *search, struct asked *asked)
 	int status = reply->status;
 	struct timestamp time = header_time(&reply->headers, "X-Backend-Timestamp");
 	if (status == 507)
-		node_limit(nodes, asked->device, transaction);
+		node_refused(nodes, asked->device, reply, transaction);
 	else if (status / 100 == 5)
 		node_failed(nodes, asked->device, transaction, status_reason(status));
 	bool is_404 = status == 404;

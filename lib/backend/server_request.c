@@ -78,6 +78,12 @@ void server_reply_drive(struct reply *reply, const char *device)
 	reply_text(reply, 507, text_html, text);
 }
 
+void server_reply_full(struct reply *reply, const char *device)
+{
+	server_reply_drive(reply, device);
+	headers_set(&reply->headers, "X-Backend-Device-Full", "true");
+}
+
 /* The name stands in a page of HTML: only names that a device can have are given back as they are
  * (check_drive). */
 static const char *printable_device(struct arena *arena, const char *device)
@@ -97,6 +103,8 @@ int server_request_enter(struct device_set *set, const struct server_path *path,
 	}
 	if (result == -EBUSY)
 		reply_status(reply, 503);
+	else if (result == -ENOSPC)
+		server_reply_full(reply, printable_device(reply->arena, path->device));
 	else if (result)
 		server_reply_drive(reply, printable_device(reply->arena, path->device));
 	else
@@ -108,7 +116,9 @@ void server_reply_error(struct request *request, struct reply *reply, const char
 {
 	const char *transaction = server_request_transaction(request);
 	log_write(LOG_LEVEL_ERROR, transaction, "%s on %s: %s", doing, device, strerror(-error));
-	if (error == -EIO || error == -ENODEV || error == -EROFS || error == -ENOSPC)
+	if (error == -ENOSPC)
+		server_reply_full(reply, printable_device(reply->arena, device));
+	else if (error == -EIO || error == -ENODEV || error == -EROFS)
 		server_reply_drive(reply, printable_device(reply->arena, device));
 	else
 		reply_status(reply, 500);

@@ -55,6 +55,12 @@ int server_request_enter(struct device_set *set, const struct server_path *path,
 /* The 507 of server_request_enter, for devices that fail later. */
 void server_reply_drive(struct reply *reply, const char *device);
 
+/*
+ * The same for a device that is full: it still serves reads and removals, which a proxy of ours is told by
+ * X-Backend-Device-Full, so that it does not leave the device alone as it does with one that is gone.
+ */
+void server_reply_full(struct reply *reply, const char *device);
+
 /* X-Timestamp. 400 "Missing X-Timestamp header" or "Invalid X-Timestamp header". 0 or -EINVAL. */
 int server_request_timestamp(struct request *request, struct reply *reply, struct timestamp *ret_timestamp);
 

@@ -18,9 +18,11 @@
 
 enum {
 	LISTENERS_MAX = 16,
-	ACCEPT_BATCH = 64,     /* accepted per turn of the loop */
-	ACCEPT_PAUSE_MS = 100, /* after EMFILE */
-	DRAIN_WAIT_MS = 250,   /* for the rest of a body that the handler did not want */
+	ACCEPT_BATCH = 64,       /* accepted per turn of the loop */
+	ACCEPT_PAUSE_MS = 100,   /* after EMFILE */
+	LINGER_MS = 2000,        /* for a client that still sends while it is told to stop … */
+	LINGER_READS_MAX = 1024, /* … and 64 MiB of it at most */
+	DRAIN_WAIT_MS = 250,     /* for the rest of a body that the handler did not want */
 };
 
 struct listener {
@@ -443,8 +445,8 @@ static void co_linger(struct connection *connection)
 {
 	(void)shutdown(connection->socket.fd, SHUT_WR);
 	struct block *block = block_new();
-	uint64_t deadline = deadline_after_ms(1000);
-	for (int i = 0; i < 64; i++)
+	uint64_t deadline = deadline_after_ms(LINGER_MS);
+	for (int i = 0; i < LINGER_READS_MAX; i++)
 		if (co_socket_read(&connection->socket, block->data, BLOCK_BYTES, deadline) <= 0)
 			break;
 	block_unref(block);
