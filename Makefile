@@ -4,7 +4,7 @@
 #	make check          every test; make check-quick is the short loop (under three minutes)
 #	make                builds ./swiftlet
 #	make install        DESTDIR= PREFIX=/usr/local
-#	make lint fuzz crash bench     see below
+#	make lint fuzz crash           see below
 #
 # SANITIZER=address or SANITIZER=thread builds in a directory of its own, with gcc's sanitizers.
 
@@ -30,7 +30,7 @@ else
 flags := $(base_flags) -O1 -Wno-format-truncation -DSWIFTLET_SANITIZER_$(SANITIZER)=1 \
 	-fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined) $(CFLAGS)
 endif
-libraries := -lrocksdb -levent_core -lisal -lssl -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lpthread -lm
+libraries := -lrocksdb -levent_core -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lpthread -lm
 
 folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
@@ -74,7 +74,9 @@ run:
 .PHONY: install
 install: swiftlet
 	install -D -m 0755 swiftlet $(DESTDIR)$(PREFIX)/bin/swiftlet
-	install -D -m 0640 etc/swiftlet.conf $(DESTDIR)$(SYSCONFDIR)/swiftlet/swiftlet.conf.sample
+	install -D -m 0644 etc/swiftlet.conf $(DESTDIR)$(SYSCONFDIR)/swiftlet/swiftlet.conf.sample
+	install -d $(DESTDIR)$(PREFIX)/share/doc/swiftlet
+	install -m 0644 README.md docs/*.md $(DESTDIR)$(PREFIX)/share/doc/swiftlet
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in etc/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$unit); \

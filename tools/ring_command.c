@@ -441,8 +441,9 @@ static const struct command commands[] = {
 		"for example the size in gigabytes. Either all devices are added or none.\n",
 		3, run_add},
 	{"remove", "[--yes] <builder> <device> …", "mark devices for removal",
-		"The next rebalance moves everything off these devices, whatever min part hours "
-		"says.\n",
+		"The next rebalance assigns their partitions to other devices, whatever min part hours says. The ring "
+		"alone\n"
+		"changes: see that the data have been copied before the devices go.\n",
 		2, run_remove},
 	{"set-weight", "[--yes] <builder> <device> <weight> [<device> <weight> …]", "change weights",
 		"The next rebalance moves partitions accordingly. Weight 0 drains a device.\n", 3, run_set_weight},

@@ -37,7 +37,6 @@ enum {
 	DRAIN_CHECK_MS = 20,
 	RESTART_MS_FIRST = 500,
 	RESTART_MS_MAX = 30000,
-	BACKEND_HEADER_COUNT_MAX = 512, /* servers accept what a proxy adds to a client's headers */
 	EXIT_USAGE = 2,
 };
 
@@ -79,6 +78,22 @@ struct service {
 	atomic_bool reload;
 };
 
+static struct http_limits door_limits(const struct settings *settings)
+{
+	return (struct http_limits){
+		.request_line_max = (size_t)settings->constraints.max_request_line,
+		.header_line_max = (size_t)settings->constraints.max_header_size,
+		.header_count_max = (size_t)constraints_header_count_max(&settings->constraints),
+	};
+}
+
+/* Servers accept what a proxy adds to a client's request. */
+static const struct http_limits backend_limits = {
+	.request_line_max = 32768,
+	.header_line_max = 32768,
+	.header_count_max = 512,
+};
+
 static void start_servers(struct worker *worker)
 {
 	const struct settings *settings = worker->service->settings;
@@ -91,8 +106,7 @@ static void start_servers(struct worker *worker)
 		struct http_server_options options = {
 			.handler = handler,
 			.context = context,
-			.header_count_max = door ? (size_t)constraints_header_count_max(&settings->constraints)
-						 : BACKEND_HEADER_COUNT_MAX,
+			.limits = door ? door_limits(settings) : backend_limits,
 			.requests_max = (size_t)settings->swiftlet.requests_max,
 			.connections_max = (size_t)settings->swiftlet.connections_max,
 			.head_timeout_ms = (uint64_t)settings->http.head_timeout_ms,

@@ -103,7 +103,6 @@ struct settings {
 		bool expose_info;
 		const char *trans_id_suffix;
 		const char *disable_path; /* "" for none */
-		bool log_headers;
 	} proxy;
 	struct {
 		struct text_list bind;

@@ -15,24 +15,36 @@ static int refuse(struct http_parser *parser, int status, const char *error)
 	return -EPROTO;
 }
 
-static void init(struct http_parser *parser, struct headers *headers)
+const struct http_limits http_limits_default = {
+	.request_line_max = 8192,
+	.header_line_max = 8192,
+	.header_count_max = 126,
+};
+
+/* Replies come from our own servers, which may say more than a client. */
+static const struct http_limits reply_limits = {
+	.request_line_max = 8192,
+	.header_line_max = 65536,
+	.header_count_max = 512,
+};
+
+static void init(struct http_parser *parser, struct headers *headers, const struct http_limits *limits)
 {
 	memset(parser, 0, sizeof(*parser));
 	parser->headers = headers;
+	parser->limits = *limits;
 	parser->content_length = -1;
 }
 
-void http_parser_init_request(struct http_parser *parser, struct headers *headers, size_t header_count_max)
+void http_parser_init_request(struct http_parser *parser, struct headers *headers, const struct http_limits *limits)
 {
-	init(parser, headers);
-	parser->header_count_max = header_count_max;
+	init(parser, headers, limits);
 }
 
 void http_parser_init_reply(struct http_parser *parser, struct headers *headers, bool head_request)
 {
-	init(parser, headers);
+	init(parser, headers, &reply_limits);
 	parser->reply = true;
-	parser->header_count_max = HTTP_REPLY_HEADER_COUNT_MAX;
 	parser->head_request = head_request;
 }
 
@@ -299,7 +311,7 @@ static bool is_blank(char c)
 /* "name: value", terminated in place. `line` is followed by its CR LF. */
 static int split_field(struct http_parser *parser, char *line, size_t length)
 {
-	if (parser->headers->count >= parser->header_count_max)
+	if (parser->headers->count >= parser->limits.header_count_max)
 		return refuse(parser, 431, "Too many headers");
 	for (size_t i = 0; i < length; i++)
 		if (!is_text_byte(line[i]))
@@ -326,7 +338,7 @@ static int split_field(struct http_parser *parser, char *line, size_t length)
 static int check_line(struct http_parser *parser, const char *line, size_t length)
 {
 	bool request_line = !parser->line_done && !parser->reply;
-	size_t limit = request_line ? HTTP_REQUEST_LINE_MAX : HTTP_HEADER_LINE_MAX;
+	size_t limit = request_line ? parser->limits.request_line_max : parser->limits.header_line_max;
 	size_t looked_at = length <= limit ? length : limit + 1;
 	if (memchr(line, '\r', looked_at))
 		return refuse(parser, 400, "Bad line end");

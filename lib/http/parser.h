@@ -18,20 +18,22 @@
 #include "lib/http/chunked.h"
 #include "lib/http/headers.h"
 
-/* Swift's limits (swift/common/constraints.py) at the door; a backend listener takes more headers. */
-enum {
-	HTTP_REQUEST_LINE_MAX = 8192,
-	HTTP_HEADER_LINE_MAX = 8192,
-	HTTP_HEADER_COUNT_MAX = 126,
-	HTTP_REPLY_HEADER_COUNT_MAX = 512, /* of a backend's reply */
+/* What a head may have; beyond it 414 for the request line, 431 for the rest. A whole head fits a block (64 KiB). */
+struct http_limits {
+	size_t request_line_max; /* bytes, without the line end */
+	size_t header_line_max;  /* bytes of one header line */
+	size_t header_count_max;
 };
+
+/* Swift's defaults (swift/common/constraints.py). */
+extern const struct http_limits http_limits_default;
 
 struct http_parser {
 	bool reply;        /* parsing replies */
 	bool head_request; /* of a reply: it answers a HEAD */
 	bool line_done;    /* the request or status line was taken */
 	bool message_done; /* a chunked body ended */
-	size_t header_count_max;
+	struct http_limits limits;
 	struct headers *headers; /* where fields go */
 	struct chunked_decoder decoder;
 	/* results of the head */
@@ -46,7 +48,7 @@ struct http_parser {
 	int64_t content_length; /* -1 when chunked, or a reply that lasts until the connection closes */
 };
 
-void http_parser_init_request(struct http_parser *parser, struct headers *headers, size_t header_count_max);
+void http_parser_init_request(struct http_parser *parser, struct headers *headers, const struct http_limits *limits);
 /* `head_request`: the reply to a HEAD has no body whatever its headers say. */
 void http_parser_init_reply(struct http_parser *parser, struct headers *headers, bool head_request);
 

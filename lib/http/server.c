@@ -480,8 +480,7 @@ static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
 	struct connection *connection = exchange->connection;
 	request_init(&exchange->request, arena, METHOD_OTHER);
 	reply_init(&exchange->reply, arena);
-	http_parser_init_request(
-		&exchange->parser, &exchange->request.headers, connection->server->options.header_count_max);
+	http_parser_init_request(&exchange->parser, &exchange->request.headers, &connection->server->options.limits);
 	bool linger = false;
 	if (!co_exchange_fill(exchange, arena, &linger))
 		return false;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "lib/http/message.h"
+#include "lib/http/parser.h"
 
 enum { HTTP_DRAIN_BYTES_MAX = 65536 };
 
@@ -21,7 +22,7 @@ struct http_server;
 struct http_server_options {
 	co_handler_function *handler;
 	void *context;
-	size_t header_count_max;       /* more are answered 431 */
+	struct http_limits limits;     /* of a request's head */
 	size_t requests_max;           /* in flight on this loop; above: 503 with Retry-After */
 	size_t connections_max;        /* open on this loop; above: not accepted until one closes */
 	uint64_t head_timeout_ms;      /* from the first byte of a head to its end */

@@ -42,7 +42,10 @@ def test_nothing_acknowledged_is_lost():
         load.read_back()
         load.check_listing(seconds=60)
         print('%d requests, %d keys' % (load.count(), len(load.keys)))
-        answered = [outcome for outcome in load.failures(0) if not isinstance(outcome[-1], str)]
+        # A PUT that was cut may have left one copy of three: a POST then has no quorum either way, which is 503 (as in
+        # Swift) until the object is written again.
+        answered = [outcome for outcome in load.failures(0)
+                    if not isinstance(outcome[-1], str) and outcome[-2:] != ('POST', 503)]
         assert not answered, 'a store that is killed answers nothing; it never fails: %s' % answered[:10]
         _accounts_agree(user, container, load)
         _still_works(load)

@@ -41,7 +41,7 @@ static struct outcome feed(struct slice input, size_t first)
 {
 	struct outcome outcome = {.payload = BUF_INIT};
 	struct http_parser parser;
-	http_parser_init_request(&parser, NULL, 0);
+	http_parser_init_request(&parser, NULL, &http_limits_default);
 	feed_piece(&parser, slice_of(input.data, first), &outcome);
 	if (!outcome.error && !outcome.done && first < input.length)
 		feed_piece(&parser, slice_of(input.data + first, input.length - first), &outcome);

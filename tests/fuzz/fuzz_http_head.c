@@ -64,7 +64,7 @@ static void check_against_lines(struct slice head, const struct headers *headers
 
 static void check_taken(const struct http_parser *parser, struct slice head, const struct headers *headers)
 {
-	assert(headers->count <= HTTP_HEADER_COUNT_MAX || parser->reply);
+	assert(headers->count <= http_limits_default.header_count_max || parser->reply);
 	assert(headers_occurrences(headers, "Content-Length") <= 1);
 	assert(headers_occurrences(headers, "Transfer-Encoding") <= 1);
 	assert(!headers_get(headers, "Content-Length") || !headers_get(headers, "Transfer-Encoding"));
@@ -85,7 +85,7 @@ static struct outcome feed(bool reply, struct slice input, size_t first)
 	if (reply)
 		http_parser_init_reply(&parser, &headers, false);
 	else
-		http_parser_init_request(&parser, &headers, HTTP_HEADER_COUNT_MAX);
+		http_parser_init_request(&parser, &headers, &http_limits_default);
 	_cleanup_free_ char *buffer = xmalloc(input.length);
 	size_t arrived = 0;
 	while (outcome.result == 0 && arrived < input.length) {

@@ -50,7 +50,7 @@ static inline struct http_server_options server_thread_options(co_handler_functi
 	return (struct http_server_options){
 		.handler = handler,
 		.context = context,
-		.header_count_max = 126,
+		.limits = http_limits_default,
 		.requests_max = 1000,
 		.connections_max = 10000,
 		.head_timeout_ms = 5000,

@@ -51,7 +51,7 @@ static void feed_head(enum kind kind, struct slice input, size_t first, size_t s
 	struct http_parser parser;
 	headers_init(&headers, arena);
 	if (kind == REQUEST)
-		http_parser_init_request(&parser, &headers, HTTP_HEADER_COUNT_MAX);
+		http_parser_init_request(&parser, &headers, &http_limits_default);
 	else
 		http_parser_init_reply(&parser, &headers, kind == REPLY_TO_HEAD);
 	char *buffer = xmalloc(input.length);
@@ -524,7 +524,7 @@ static void feed_chunked(struct slice input, size_t first, size_t step, struct b
 	struct http_parser parser;
 	size_t used;
 	headers_init(&headers, arena);
-	http_parser_init_request(&parser, &headers, HTTP_HEADER_COUNT_MAX);
+	http_parser_init_request(&parser, &headers, &http_limits_default);
 	char *line = arena_strdup(arena, head);
 	assert_int_equal(http_parser_head(&parser, line, strlen(line), &used), 1);
 	assert_int_equal(used, strlen(head));
