@@ -139,7 +139,7 @@ static bool check_name(struct proxy *proxy, struct request *request, struct repl
 	char error[CONSTRAINTS_ERROR_BYTES];
 	if (constraints_check_account_name(&proxy->options.constraints, proxy_context_of(request)->account, error) == 0)
 		return true;
-	reply_plain(reply, 400, arena_strdup(reply->arena, error));
+	reply_text(reply, 400, "text/html; charset=UTF-8", arena_strdup(reply->arena, error));
 	return false;
 }
 

@@ -238,7 +238,7 @@ static void co_put(struct proxy *proxy, struct request *request, struct reply *r
 		return;
 	if (constraints_check_container_name(
 		    &proxy->options.constraints, context->account, context->container, error)) {
-		reply_plain(reply, 400, arena_strdup(reply->arena, error));
+		reply_text(reply, 400, "text/html; charset=UTF-8", arena_strdup(reply->arena, error));
 		return;
 	}
 	if (!co_account_ready(proxy, request, reply))

@@ -65,7 +65,6 @@ static const struct {
 	{416, "Requested Range Not Satisfiable", "The Range requested is not available."},
 	{417, "Expectation Failed", "Expectation failed."},
 	{422, "Unprocessable Entity", "Unable to process the contained instructions"},
-	{431, "Request Header Fields Too Large", "The header fields of the request are too large."},
 	{498, "Rate Limited", ""},
 	{499, "Client Disconnect", "The client was disconnected during request."},
 	{500, "Internal Error", "The server has either erred or is incapable of performing the requested operation."},

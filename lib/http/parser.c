@@ -240,9 +240,10 @@ static bool connection_says(const struct headers *headers, const char *word)
 static void judge_connection(struct http_parser *parser)
 {
 	parser->keep_alive = !parser->http_1_0;
+	parser->keep_alive_asked = connection_says(parser->headers, "keep-alive");
 	if (connection_says(parser->headers, "close"))
 		parser->keep_alive = false;
-	else if (connection_says(parser->headers, "keep-alive"))
+	else if (parser->keep_alive_asked)
 		parser->keep_alive = true;
 }
 
@@ -312,7 +313,7 @@ static bool is_blank(char c)
 static int split_field(struct http_parser *parser, char *line, size_t length)
 {
 	if (parser->headers->count >= parser->limits.header_count_max)
-		return refuse(parser, 431, "Too many headers");
+		return refuse(parser, 400, "Too many headers");
 	for (size_t i = 0; i < length; i++)
 		if (!is_text_byte(line[i]))
 			return refuse(parser, 400, "Bad header line");
@@ -344,7 +345,7 @@ static int check_line(struct http_parser *parser, const char *line, size_t lengt
 		return refuse(parser, 400, "Bad line end");
 	if (length <= limit)
 		return 0;
-	return request_line ? refuse(parser, 414, "Request line too long") : refuse(parser, 431, "Line too long");
+	return request_line ? refuse(parser, 414, "Request line too long") : refuse(parser, 400, "Line too long");
 }
 
 static int take_line(struct http_parser *parser, char *line, size_t length)
@@ -385,8 +386,7 @@ int http_parser_chunked(struct http_parser *parser, char *data, size_t length, s
 {
 	int error = chunked_decode(&parser->decoder, data, length, ret_payload, ret_used);
 	if (error)
-		return refuse(parser, error == -EMSGSIZE ? 431 : 400,
-			error == -EMSGSIZE ? "Too many trailers" : "Bad chunked body");
+		return refuse(parser, 400, error == -EMSGSIZE ? "Too many trailers" : "Bad chunked body");
 	parser->message_done = parser->decoder.state == CHUNKED_DONE;
 	return 0;
 }

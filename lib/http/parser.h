@@ -18,7 +18,7 @@
 #include "lib/http/chunked.h"
 #include "lib/http/headers.h"
 
-/* What a head may have; beyond it 414 for the request line, 431 for the rest. A whole head fits a block (64 KiB). */
+/* What a head may have; beyond it 414 for the request line, and as in Swift 400 for the rest. A whole head fits a block (64 KiB). */
 struct http_limits {
 	size_t request_line_max; /* bytes, without the line end */
 	size_t header_line_max;  /* bytes of one header line */
@@ -40,9 +40,10 @@ struct http_parser {
 	char *method;
 	struct slice target;
 	bool http_1_0;
-	int status;        /* of a reply; or of the error to answer: 400, 414, 431, 501, 505 */
+	int status;        /* of a reply; or of the error to answer: 400, 414, 501, 505 */
 	const char *error; /* what is wrong, for the answer and the log */
 	bool keep_alive;
+	bool keep_alive_asked; /* "Connection: keep-alive" was said, and wants to be said again */
 	bool chunked;
 	bool has_length;
 	int64_t content_length; /* -1 when chunked, or a reply that lasts until the connection closes */

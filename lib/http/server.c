@@ -208,9 +208,14 @@ static struct framing judge_framing(const struct exchange *exchange)
 	struct framing framing = {0};
 	bool head = exchange->request.method == METHOD_HEAD;
 	framing.without_body = head || reply->status == 204 || reply->status == 304 || reply->status / 100 == 1;
-	/* RFC 9110, 8.6: never in a 204; in a 304, and in the reply to a HEAD, the length that a GET would have */
-	if (reply->status == 204 || reply->status / 100 == 1)
+	if (reply->status / 100 == 1)
 		return framing;
+	/* RFC 9110, 8.6 would have none here; Swift's clients look for its "0" */
+	if (reply->status == 204) {
+		framing.has_length = true;
+		return framing;
+	}
+	/* in a 304, and in the reply to a HEAD, the length that a GET would have */
 	if ((head || reply->status == 304) && !reply->body && reply->text.length == 0) {
 		framing.own_length = headers_get(&reply->headers, "Content-Length");
 		framing.has_length = head && !framing.own_length;
@@ -237,7 +242,7 @@ static void format_framing(const struct exchange *exchange, const struct framing
 		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
 	if (!exchange->keep_alive)
 		buf_append_text(head, "Connection: close\r\n");
-	else if (exchange->request.http_1_0)
+	else if (exchange->parser.keep_alive_asked)
 		buf_append_text(head, "Connection: keep-alive\r\n");
 }
 

@@ -64,7 +64,7 @@ int co_wire_read_head(struct co_socket *socket, struct wire_input *input, struct
 				break;
 		}
 		if (!make_room(input)) {
-			parser->status = 431;
+			parser->status = 400;
 			parser->error = "Head too long";
 			return -EPROTO;
 		}

@@ -421,11 +421,11 @@ static void parser__header_line_limit(void **state)
 		const char *expected;
 	} cases[] = {
 		{1, 8192 - 3, "PUT /a"},
-		{1, 8192 - 2, "431"},
+		{1, 8192 - 2, "400"},
 		{8192 - 3, 1, "PUT /a"},
-		{8192 - 2, 1, "431"},
-		{9000, 1, "431"},
-		{1, 20000, "431"},
+		{8192 - 2, 1, "400"},
+		{9000, 1, "400"},
+		{1, 20000, "400"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buf input = BUF_INIT;
@@ -442,11 +442,11 @@ static void parser__header_line_limit(void **state)
 	buf_append_text(&input, "PUT /a HTTP/1.1\r\n" HOST "a:");
 	repeat(&input, ' ', 9000);
 	buf_append_text(&input, "b\r\n\r\n");
-	check_built(&input, "431");
+	check_built(&input, "400");
 	buf_release(&input);
 	buf_append_text(&input, "PUT /a HTTP/1.1\r\n" HOST);
 	repeat(&input, 'n', 9000);
-	check_built(&input, "431");
+	check_built(&input, "400");
 	buf_release(&input);
 }
 
@@ -456,7 +456,7 @@ static void parser__header_count_limit(void **state)
 	static const struct {
 		size_t count;
 		const char *expected;
-	} cases[] = {{126, "PUT /a"}, {127, "431"}, {1000, "431"}};
+	} cases[] = {{126, "PUT /a"}, {127, "400"}, {1000, "400"}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buf input = BUF_INIT;
 		buf_append_text(&input, "PUT /a HTTP/1.1\r\n" HOST);
@@ -734,7 +734,7 @@ static void parser__chunked_limits(void **state)
 		for (int i = 0; i < count; i++)
 			buf_append_text(&input, "A: b\r\n");
 		buf_append_text(&input, "\r\n");
-		check_chunked(&input, count == 64 ? "ok" : "431", 0);
+		check_chunked(&input, count == 64 ? "ok" : "400", 0);
 	}
 	buf_clear(&input);
 	buf_append_text(&input, "0\r\nA: ");

@@ -170,6 +170,10 @@ static void server__keeps_connections(void **state)
 		assert_null(raw_header(&reply, "Connection"));
 		raw_reply_release(&reply);
 	}
+	raw_send(&client, "GET /a HTTP/1.1\r\n" HOST "Connection: keep-alive\r\n\r\n");
+	raw_read(&client, false, &reply);
+	assert_int_equal(strncmp(raw_header(&reply, "Connection"), "keep-alive", 10), 0);
+	raw_reply_release(&reply);
 	raw_send(&client, "GET /a HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
 	raw_read(&client, false, &reply);
 	assert_status(reply, 200);
@@ -317,8 +321,8 @@ static void server__frames_replies(void **state)
 		{"GET /a HTTP/1.1\r\n" HOST "\r\n", false, 200, "/a", "2", false, true},
 		{"HEAD /a HTTP/1.1\r\n" HOST "\r\n", true, 200, "", "2", false, true},
 		{"HEAD /sized HTTP/1.1\r\n" HOST "\r\n", true, 200, "", "1234", false, true},
-		{"GET /204 HTTP/1.1\r\n" HOST "\r\n", false, 204, "", NULL, false, true},
-		{"HEAD /204 HTTP/1.1\r\n" HOST "\r\n", true, 204, "", NULL, false, true},
+		{"GET /204 HTTP/1.1\r\n" HOST "\r\n", false, 204, "", "0", false, true},
+		{"HEAD /204 HTTP/1.1\r\n" HOST "\r\n", true, 204, "", "0", false, true},
 		{"GET /304 HTTP/1.1\r\n" HOST "\r\n", false, 304, "", NULL, false, true},
 		{"GET /304?77 HTTP/1.1\r\n" HOST "\r\n", false, 304, "", "77", false, true},
 		{"GET /stream HTTP/1.1\r\n" HOST "\r\n", false, 200, "012345678901234567890123456789", NULL, true,
