@@ -143,27 +143,11 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 
 /* ---- writes ---- */
 
-/* The account servers (the argument), shared out over the container requests: account i goes with
- * request i mod n. */
+/* The account servers (the argument), shared out over the container requests. */
 static void add_account_headers(void *argument, size_t index, size_t count, struct headers *headers)
 {
 	const struct nodes *accounts = argument;
-	struct buf hosts = BUF_INIT, devices = BUF_INIT;
-	for (size_t i = 0; i < accounts->primary_count; i++) {
-		if (i % count != index)
-			continue;
-		const struct ring_device *device = accounts->primaries[i];
-		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts.length ? "," : "",
-			device->ip, device->port);
-		buf_printf(&devices, "%s%s", devices.length ? "," : "", device->device);
-	}
-	if (hosts.length) {
-		headers_set_format(headers, "X-Account-Partition", "%u", accounts->partition);
-		headers_set_format(headers, "X-Account-Host", "%s", hosts.data);
-		headers_set_format(headers, "X-Account-Device", "%s", devices.data);
-	}
-	buf_release(&hosts);
-	buf_release(&devices);
+	nodes_share_out(accounts, accounts->primary_count, index, count, false, "X-Account", headers);
 }
 
 static void co_write(

@@ -211,6 +211,29 @@ const struct ring_device *nodes_next(struct nodes *nodes, bool *ret_handoff)
 	return NULL;
 }
 
+void nodes_share_out(const struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed,
+	const char *prefix, struct headers *headers)
+{
+	struct buf hosts = BUF_INIT, devices = BUF_INIT;
+	for (size_t j = 0; j < updates; j++) {
+		size_t to = reversed ? count - 1 - j % count : j % count;
+		if (to != index)
+			continue;
+		const struct ring_device *device = nodes->primaries[j % nodes->primary_count];
+		const char *comma = hosts.length ? "," : "";
+		buf_printf(&hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", comma, device->ip, device->port);
+		buf_printf(&devices, "%s%s", comma, device->device);
+	}
+	if (hosts.length) {
+		struct arena *arena = headers->arena;
+		headers_set_format(headers, arena_printf(arena, "%s-Partition", prefix), "%u", nodes->partition);
+		headers_set_format(headers, arena_printf(arena, "%s-Host", prefix), "%s", hosts.data);
+		headers_set_format(headers, arena_printf(arena, "%s-Device", prefix), "%s", devices.data);
+	}
+	buf_release(&hosts);
+	buf_release(&devices);
+}
+
 struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition, struct slice account,
 	struct slice container, struct slice object)
 {

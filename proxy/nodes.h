@@ -52,6 +52,14 @@ void node_refused(
 /* A leg_late_failure_function: counts and logs as node_failed() does. The argument is the proxy. */
 void node_failed_late(void *proxy, const struct leg_target *target, const char *transaction, int error);
 
+/*
+ * Names the primaries that request `index` of `count` shall tell of its change, as <prefix>-Partition, -Host and -Device:
+ * of `updates` in all, number j = 0, 1, … goes to node j and with request j, both round and round; with the requests
+ * from the last one down if `reversed`. Nothing is set when none falls to this request.
+ */
+void nodes_share_out(const struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed,
+	const char *prefix, struct headers *headers);
+
 /* "/device/partition" and the percent-encoded names, in the arena. */
 struct slice node_path(struct arena *arena, const struct ring_device *device, uint32_t partition, struct slice account,
 	struct slice container, struct slice object);

@@ -112,51 +112,24 @@ void object_updates_release(struct object_updates *updates)
 	updates->has_containers = updates->has_expirer = false;
 }
 
-/* Appends the nodes of those updates that go with request `index` of `count`: update j = 0, 1, …
- * goes to node j and to request j, both round and round, the requests from the last one down if
- * `reversed`. */
-static void share_out(struct nodes *nodes, size_t updates, size_t index, size_t count, bool reversed, struct buf *hosts,
-	struct buf *devices)
+/* How many updates the requests carry together, so that enough servers hear of a write that only a quorum took. */
+static size_t update_count(const struct nodes *nodes, size_t requests)
 {
-	for (size_t j = 0; j < updates; j++) {
-		size_t to = reversed ? count - 1 - j % count : j % count;
-		if (to != index)
-			continue;
-		const struct ring_device *device = nodes->primaries[j % nodes->primary_count];
-		buf_printf(hosts, strchr(device->ip, ':') ? "%s[%s]:%d" : "%s%s:%d", hosts->length ? "," : "",
-			device->ip, device->port);
-		buf_printf(devices, "%s%s", devices->length ? "," : "", device->device);
-	}
+	size_t replicas = nodes->primary_count;
+	return num_container_updates(replicas, quorum_size(replicas), requests, quorum_size(requests));
 }
 
 void object_updates_headers(void *argument, size_t index, size_t count, struct headers *headers)
 {
-	struct object_updates *updates = argument;
-	struct buf hosts = BUF_INIT, devices = BUF_INIT;
-	size_t replicas = updates->containers.primary_count;
-	size_t number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
-	share_out(&updates->containers, number, index, count, false, &hosts, &devices);
-	if (hosts.length) {
-		headers_set_format(headers, "X-Container-Partition", "%u", updates->containers.partition);
-		headers_set_format(headers, "X-Container-Host", "%s", hosts.data);
-		headers_set_format(headers, "X-Container-Device", "%s", devices.data);
-	}
+	const struct object_updates *updates = argument;
+	const struct nodes *containers = &updates->containers;
+	const struct nodes *expirer = &updates->expirer;
+	nodes_share_out(containers, update_count(containers, count), index, count, false, "X-Container", headers);
 	if (updates->has_expirer) {
-		buf_clear(&hosts);
-		buf_clear(&devices);
-		replicas = updates->expirer.primary_count;
-		number = num_container_updates(replicas, quorum_size(replicas), count, quorum_size(count));
-		share_out(&updates->expirer, number, index, count, true, &hosts, &devices);
 		headers_set_format(headers, "X-Delete-At-Container", "%s", updates->delete_at_container);
-		if (hosts.length) {
-			headers_set_format(headers, "X-Delete-At-Partition", "%u", updates->expirer.partition);
-			headers_set_format(headers, "X-Delete-At-Host", "%s", hosts.data);
-			headers_set_format(headers, "X-Delete-At-Device", "%s", devices.data);
-		}
+		nodes_share_out(expirer, update_count(expirer, count), index, count, true, "X-Delete-At", headers);
 	}
 	headers_set(headers, "X-Backend-Clean-Expiring-Object-Queue", index < 2 ? "t" : "f");
-	buf_release(&hosts);
-	buf_release(&devices);
 }
 
 /* ---- GET and HEAD ---- */
