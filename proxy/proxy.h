@@ -31,7 +31,6 @@ struct proxy_options {
 	struct constraints constraints;
 	struct backend_timeouts timeouts;
 	uint64_t post_quorum_ms;
-	uint64_t client_timeout_ms;
 	size_t request_nodes;           /* how many nodes one request may try */
 	bool request_nodes_per_replica; /* that many for each replica */
 	uint64_t error_suppression_interval_ms;

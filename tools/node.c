@@ -414,7 +414,6 @@ static struct proxy_options proxy_options(struct node *node)
 		.constraints = settings->constraints,
 		.timeouts = {(uint64_t)settings->proxy.conn_timeout_ms, (uint64_t)settings->proxy.node_timeout_ms},
 		.post_quorum_ms = (uint64_t)settings->proxy.post_quorum_timeout_ms,
-		.client_timeout_ms = (uint64_t)settings->http.client_timeout_ms,
 		.request_nodes = (size_t)settings->proxy.request_node_count.count,
 		.request_nodes_per_replica = settings->proxy.request_node_count.per_replica,
 		.error_suppression_interval_ms = (uint64_t)settings->proxy.error_suppression_interval_ms,

@@ -395,7 +395,6 @@ static inline struct proxy_fixture *proxy_fixture_new(
 		.constraints = constraints_default,
 		.timeouts = {.connect_ms = CONNECT_MS, .node_ms = NODE_MS},
 		.post_quorum_ms = MOMENT_MS,
-		.client_timeout_ms = 1000,
 		.request_nodes = 2,
 		.request_nodes_per_replica = true,
 		.error_suppression_interval_ms = 60000,
