@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "container/container_private.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/http_date.h"
 #include "lib/swift/url.h"
 
@@ -165,7 +166,7 @@ static void co_get_entered(struct container_call *call, struct listing_query *qu
 	const struct headers *headers = &call->request->headers;
 	const char *record_type = headers_get(headers, "X-Backend-Record-Type");
 	bool shards = record_type && strcasecmp(record_type, "shard") == 0;
-	bool even_deleted = shards && header_is_true(headers_get(headers, "X-Backend-Override-Deleted"));
+	bool even_deleted = shards && config_true_value(headers_get(headers, "X-Backend-Override-Deleted"));
 	struct listing_info info;
 	if (co_read_info(call, &info) < 0)
 		return;

@@ -8,6 +8,7 @@
 
 #include "container/container_private.h"
 #include "lib/base/memory.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/number.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
 static bool may_create(const struct container_call *call)
 {
 	struct slice account = call->path.account;
-	if (header_is_true(headers_get(&call->request->headers, "X-Backend-Auto-Create")))
+	if (config_true_value(headers_get(&call->request->headers, "X-Backend-Auto-Create")))
 		return true;
 	return constraints_account_auto_created(call->server->options.constraints, account) &&
 	       !slice_starts_with(account, SLICE_LITERAL(".shards_"));

@@ -12,6 +12,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/store/co_device.h"
+#include "lib/swift/constraints.h"
 
 enum {
 	UPDATE_INTERVAL_DEFAULT_MS = 1000,
@@ -325,7 +326,7 @@ static void co_post_entered(struct container_call *call, struct listing_change *
 {
 	init_change(call, change);
 	change->keep_put_timestamp =
-		header_is_true(headers_get(&call->request->headers, "X-Backend-No-Timestamp-Update"));
+		config_true_value(headers_get(&call->request->headers, "X-Backend-No-Timestamp-Update"));
 	int error = co_container_commit(call, container_change_post, change, "updating a container");
 	if (error == -E2BIG)
 		server_reply_too_much_meta(call->reply, call->server->options.constraints);

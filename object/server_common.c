@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/number.h"
 #include "object/object_server_private.h"
 
@@ -29,7 +30,7 @@ const char *object_request_header(const struct object_request *r, const char *na
 
 bool object_request_is_true(const struct object_request *r, const char *name)
 {
-	return header_is_true(object_request_header(r, name));
+	return config_true_value(object_request_header(r, name));
 }
 
 /* ---- replies ---- */

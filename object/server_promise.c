@@ -10,6 +10,7 @@
 #include "lib/base/memory.h"
 #include "lib/co/co.h"
 #include "lib/store/co_device.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/number.h"
 #include "lib/swift/url.h"
 #include "object/object_server_private.h"
@@ -314,7 +315,7 @@ static int change_run(struct device_txn *txn, void *argument)
 	int64_t old = change->old_delete_at(change->argument);
 	if (old && old != change->new_delete_at && !r->replication) {
 		const char *clean = object_request_header(r, "X-Backend-Clean-Expiring-Object-Queue");
-		change->queue_promised = !clean || header_is_true(clean);
+		change->queue_promised = !clean || config_true_value(clean);
 	}
 	if (change->queue_promised)
 		promise_queue_removal(txn, r, old);

@@ -5,6 +5,7 @@
 
 #include "lib/backend/leg.h"
 #include "lib/co/co.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/url.h"
 
 /* "/device/partition/account/container/object", percent-encoded. */
@@ -55,7 +56,7 @@ static void take_redirect(const struct object_update *update, const struct reply
 	if (!location || !time || timestamp_parse(slice_from(time), &answer->redirect_time))
 		return;
 	struct slice path = slice_from(location);
-	bool quoted = header_is_true(headers_get(&reply->headers, "X-Backend-Location-Is-Quoted"));
+	bool quoted = config_true_value(headers_get(&reply->headers, "X-Backend-Location-Is-Quoted"));
 	int error = quoted ? path_split(update->arena, path, 2, 3, true, segments)
 			   : path_split_decoded(path, 2, 3, true, segments);
 	if (error)

@@ -5,6 +5,7 @@
 
 #include "lib/store/listing_format.h"
 #include "lib/swift/accept.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/url.h"
 #include "proxy/account.h"
 #include "proxy/proxy_private.h"
@@ -88,7 +89,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 		.account = context->account,
 		.query = request->query,
 		.headers = &headers,
-		.newest = header_is_true(headers_get(&request->headers, "X-Newest")),
+		.newest = config_true_value(headers_get(&request->headers, "X-Newest")),
 	};
 	co_read(request, &plan, reply);
 	nodes_release(&nodes);

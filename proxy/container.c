@@ -6,6 +6,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/swift/acl.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/url.h"
 #include "proxy/account.h"
 #include "proxy/proxy_private.h"
@@ -117,7 +118,7 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 		.container = context->container,
 		.query = request->query,
 		.headers = &headers,
-		.newest = header_is_true(headers_get(&request->headers, "X-Newest")),
+		.newest = config_true_value(headers_get(&request->headers, "X-Newest")),
 	};
 	co_read(request, &plan, reply);
 	nodes_release(&nodes);
@@ -137,8 +138,8 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	headers_remove(&reply->headers, "X-Put-Timestamp");
 	if (reply->status / 100 == 2)
 		headers_set(&reply->headers, "X-Container-Sharding",
-			header_is_true(headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root")) ? "True"
-												       : "False");
+			config_true_value(headers_get(&reply->headers, "X-Container-Sysmeta-Shard-Root")) ? "True"
+													  : "False");
 }
 
 /* ---- writes ---- */

@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "lib/swift/url.h"
+#include "lib/swift/constraints.h"
 #include "proxy/filters.h"
 #include "proxy/proxy_private.h"
 
@@ -236,7 +237,7 @@ static void co_copy(struct copy *copy, struct reply *reply)
 {
 	struct request *request = copy->request;
 	struct constraints limits = proxy_options_of(copy->filter->context)->constraints;
-	copy->fresh_metadata = header_is_true(headers_get(&request->headers, "X-Fresh-Metadata"));
+	copy->fresh_metadata = config_true_value(headers_get(&request->headers, "X-Fresh-Metadata"));
 	struct reply source;
 	reply_init(&source, request->arena);
 	co_get_source(copy, &source);

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "lib/base/buf.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/http_date.h"
 #include "lib/swift/quorum.h"
 
@@ -155,7 +156,7 @@ static void co_get_or_head(
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	object_backend_headers(request, container->policy_index, &headers);
-	if (proxy->options.allow_open_expired && header_is_true(headers_get(&request->headers, "X-Open-Expired")))
+	if (proxy->options.allow_open_expired && config_true_value(headers_get(&request->headers, "X-Open-Expired")))
 		headers_set(&headers, "X-Backend-Open-Expired", "true");
 	struct read_plan plan = {
 		.nodes = &nodes,
@@ -164,7 +165,7 @@ static void co_get_or_head(
 		.container = context->container,
 		.object = context->object,
 		.headers = &headers,
-		.newest = header_is_true(headers_get(&request->headers, "X-Newest")),
+		.newest = config_true_value(headers_get(&request->headers, "X-Newest")),
 		.is_object = true,
 	};
 	co_read(request, &plan, reply);

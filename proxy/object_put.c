@@ -17,6 +17,7 @@
 #include "lib/base/log.h"
 #include "lib/co/co.h"
 #include "lib/swift/conditional.h"
+#include "lib/swift/constraints.h"
 #include "lib/swift/http_date.h"
 #include "lib/swift/mime_guess.h"
 #include "lib/swift/quorum.h"
@@ -64,7 +65,7 @@ static bool fail(struct put_run *run, int status, const char *text)
 static void guess_content_type(struct request *request)
 {
 	const char *type = headers_get(&request->headers, "Content-Type");
-	bool detect = header_is_true(headers_get(&request->headers, "X-Detect-Content-Type"));
+	bool detect = config_true_value(headers_get(&request->headers, "X-Detect-Content-Type"));
 	headers_remove(&request->headers, "X-Detect-Content-Type");
 	if (!detect && type && *type)
 		return;

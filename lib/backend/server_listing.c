@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/swift/constraints.h"
 #include "lib/swift/url.h"
 
 static const char *const targets[] = {[LISTING_ACCOUNT] = "account", [LISTING_CONTAINER] = "container"};
@@ -113,7 +114,7 @@ int server_listing_parse(struct request *request, struct reply *reply, enum list
 	if (choose_format(&query, request, reply, ret_format) < 0)
 		return -EINVAL;
 	listing.reverse = config_true_value(arena_strndup(request->arena, reverse.data, reverse.length));
-	listing.allow_reserved = header_is_true(headers_get(&request->headers, "X-Backend-Allow-Reserved-Names"));
+	listing.allow_reserved = config_true_value(headers_get(&request->headers, "X-Backend-Allow-Reserved-Names"));
 	*ret_query = listing;
 	return 0;
 }

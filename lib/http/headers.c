@@ -117,12 +117,3 @@ bool header_has_prefix(const char *name, const char *prefix)
 {
 	return strncasecmp(name, prefix, strlen(prefix)) == 0;
 }
-
-bool header_is_true(const char *value)
-{
-	static const char *const truths[] = {"true", "1", "yes", "on", "t", "y"};
-	for (size_t i = 0; value && i < sizeof(truths) / sizeof(truths[0]); i++)
-		if (strcasecmp(value, truths[i]) == 0)
-			return true;
-	return false;
-}

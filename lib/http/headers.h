@@ -49,7 +49,5 @@ void headers_copy(struct headers *headers, const struct headers *from);
 
 /* True when the name starts with the prefix, without case. */
 bool header_has_prefix(const char *name, const char *prefix);
-/* "true", "1", "yes", "on", "t", "y" in any case: Swift's config_true_value. NULL is false. */
-bool header_is_true(const char *value);
 
 #endif

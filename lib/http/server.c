@@ -15,6 +15,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
 #include "lib/http/wire.h"
+#include "lib/swift/http_date.h"
 
 enum {
 	LISTENERS_MAX = 16,
@@ -156,15 +157,14 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 
 /* ---- sending ---- */
 
+/* Formatted once a second. */
 static const char *http_date_now(void)
 {
-	static __thread char text[32];
+	static __thread char text[HTTP_DATE_BYTES];
 	static __thread time_t second;
 	time_t now = time(NULL);
 	if (now != second) {
-		struct tm broken_down;
-		gmtime_r(&now, &broken_down);
-		(void)strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &broken_down);
+		http_date_format(now, text);
 		second = now;
 	}
 	return text;
