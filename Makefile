@@ -32,7 +32,7 @@ flags := $(base_flags) -O1 -Wno-format-truncation -DSWIFTLET_SANITIZER_$(SANITIZ
 endif
 libraries := -lrocksdb -levent_core -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lpthread -lm
 
-folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy tools
+folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy proxy/auth proxy/filters tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
 objects := $(sources:%.c=$(build)/%.o)
 library := $(build)/libswiftlet.a

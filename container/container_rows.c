@@ -2,12 +2,12 @@
  * Object rows: PUT and DELETE of one, UPDATE of many.
  */
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "container/container_private.h"
 #include "lib/base/memory.h"
+#include "lib/swift/bounded_json.h"
 #include "lib/swift/constraints.h"
 #include "lib/swift/number.h"
 
@@ -213,7 +213,7 @@ static void run_rows(void *argument)
 	struct rows_job *job = argument;
 	struct arena *arena = job->call->reply->arena;
 	json_error_t error;
-	job->list = json_loadb(job->body.data ? job->body.data : "", job->body.length, JSON_ALLOW_NUL, &error);
+	job->list = bounded_json_parse(job->body, &error);
 	if (!job->list) {
 		job->trouble = arena_strdup(arena, error.text);
 		return;

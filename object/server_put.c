@@ -3,7 +3,6 @@
  * is refused before its first piece is pulled: pulling is what answers "100 Continue".
  */
 #include <errno.h>
-#include <jansson.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/co/co.h"
+#include "lib/swift/bounded_json.h"
 #include "lib/swift/conditional.h"
 #include "lib/swift/number.h"
 #include "object/object_server_private.h"
@@ -298,7 +298,7 @@ static bool is_header(const char *name, const char *value)
 static int take_footers(struct put *put, struct slice text)
 {
 	struct arena *arena = put->request->arena;
-	json_t *footers = json_loadb(text.data, text.length, 0, NULL);
+	json_t *footers = bounded_json_parse(text, NULL);
 	const char *name;
 	json_t *value;
 	int error = json_is_object(footers) ? 0 : -1;

@@ -80,9 +80,9 @@ void co_info_handle(struct proxy *proxy, struct request *request, struct reply *
 		reply_status(reply, 403);
 		return;
 	}
-	json_t *info = json_object();
+	/* a deep copy: reference counts of what all threads share must not be touched */
+	json_t *info = json_deep_copy(proxy->announced);
 	json_object_set_new(info, "swift", swift_json(proxy));
-	json_object_set_new(info, "tempauth", json_pack("{s:b}", "account_acls", proxy->options.account_acls));
 	char *text = json_dumps(info, JSON_ENSURE_ASCII);
 	reply_text(reply, 200, "application/json; charset=UTF-8", arena_strdup(reply->arena, text));
 	free(text);

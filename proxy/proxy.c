@@ -2,13 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/random.h>
 
 #include "lib/base/memory.h"
-#include "proxy/filter_catch_errors.h"
-#include "proxy/filters.h"
+#include "proxy/filters/catch_errors.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
 struct proxy *proxy_new(const struct proxy_options *options)
@@ -17,6 +18,7 @@ struct proxy *proxy_new(const struct proxy_options *options)
 	proxy->options = *options;
 	proxy->limiter = error_limiter_new(options->error_suppression_limit, options->error_suppression_interval_ms);
 	proxy->infos = info_cache_new();
+	proxy->announced = json_object();
 	proxy->filters[0] =
 		(struct filter){.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
 	return proxy;
@@ -28,6 +30,7 @@ void proxy_free(struct proxy *proxy)
 		return;
 	error_limiter_free(proxy->limiter);
 	info_cache_free(proxy->infos);
+	json_decref(proxy->announced);
 	free(proxy);
 }
 
@@ -45,6 +48,11 @@ void proxy_add_filter(struct proxy *proxy, const struct filter *filter)
 	proxy->filter_count++;
 	for (size_t i = 0; i < proxy->filter_count; i++)
 		proxy->filters[i].next = &proxy->filters[i + 1];
+}
+
+void proxy_announce(struct proxy *proxy, const char *section, struct json_t *description)
+{
+	json_object_set_new(proxy->announced, section, description);
 }
 
 void co_proxy_handle(void *context, struct request *request, struct reply *reply)

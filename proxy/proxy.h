@@ -51,7 +51,6 @@ struct proxy_options {
 	const struct proxy_policy *policies;
 	size_t policy_count;
 	const char *version; /* for /info */
-	bool account_acls;   /* for /info: tempauth.account_acls */
 };
 
 struct proxy;
@@ -64,6 +63,13 @@ const struct proxy_options *proxy_options_of(const struct proxy *proxy);
 /* Puts a filter before the application, after the ones that were added before; before the first
  * request. */
 void proxy_add_filter(struct proxy *proxy, const struct filter *filter);
+
+/*
+ * Announces a capability in /info under the section's name, e.g. "slo" with {"max_manifest_segments": 1000}; takes over the
+ * object. Before the first request.
+ */
+struct json_t;
+void proxy_announce(struct proxy *proxy, const char *section, struct json_t *description);
 
 /* A co_handler_function for the HTTP server; context is the proxy. */
 void co_proxy_handle(void *proxy, struct request *request, struct reply *reply);

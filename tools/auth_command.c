@@ -10,7 +10,7 @@
 #include "lib/base/memory.h"
 #include "lib/base/slice.h"
 #include "lib/swift/number.h"
-#include "proxy/token.h"
+#include "proxy/auth/token.h"
 
 enum { EXIT_USAGE = 2 };
 

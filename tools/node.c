@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <jansson.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@
 #include "object/object_server.h"
 #include "object/object_store.h"
 #include "object/updater.h"
-#include "proxy/filter_auth.h"
-#include "proxy/filters.h"
+#include "proxy/auth/auth.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy.h"
 #include "ring/ring.h"
 #include "ring/ring_store.h"
@@ -434,7 +435,6 @@ static struct proxy_options proxy_options(struct node *node)
 		.policies = node->proxy_policies,
 		.policy_count = settings->policy_count,
 		.version = SWIFTLET_VERSION,
-		.account_acls = true,
 	};
 }
 
@@ -445,6 +445,7 @@ static int make_proxy(struct node *node, char **ret_error)
 	int error = auth_new(node->settings, co_proxy_account_acl, &node->auth, ret_error);
 	if (error)
 		return error;
+	proxy_announce(node->proxy, "tempauth", json_pack("{s:b}", "account_acls", true));
 	struct filter filters[] = {
 		filter_gatekeeper(node->proxy),
 		filter_healthcheck(node->proxy),

@@ -5,14 +5,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include <jansson.h>
-
 #include "lib/base/buf.h"
+#include "lib/swift/bounded_json.h"
 #include "lib/swift/number.h"
 #include "lib/swift/url.h"
-
-/* Brackets in an account ACL; two would do. Bounds the recursion of the JSON parser. */
-enum { JSON_DEPTH_MAX = 16 };
 
 static bool equals(struct slice text, const char *literal)
 {
@@ -247,30 +243,6 @@ bool acl_referrer_allowed(const char *referrer, const struct acl *acl)
 	return allowed;
 }
 
-/* Whether brackets outside of strings nest no deeper than JSON_DEPTH_MAX. */
-static bool json_is_shallow(struct slice text)
-{
-	int depth = 0;
-	bool in_string = false;
-	for (size_t i = 0; i < text.length; i++) {
-		char byte = text.data[i];
-		if (in_string) {
-			if (byte == '\\')
-				i++;
-			else if (byte == '"')
-				in_string = false;
-		} else if (byte == '"') {
-			in_string = true;
-		} else if (byte == '[' || byte == '{') {
-			if (++depth > JSON_DEPTH_MAX)
-				return false;
-		} else if (byte == ']' || byte == '}') {
-			depth--;
-		}
-	}
-	return true;
-}
-
 /* One of the lists of an account ACL: where its strings go. */
 struct account_acl_list {
 	const char *key;
@@ -352,7 +324,7 @@ int account_acl_parse(struct arena *arena, struct slice json, struct account_acl
 		*ret_acl = acl;
 		return 0;
 	}
-	json_t *root = json_is_shallow(json) ? json_loadb(json.data, json.length, JSON_ALLOW_NUL, NULL) : NULL;
+	json_t *root = bounded_json_parse(json, NULL);
 	if (!json_is_object(root)) {
 		json_decref(root);
 		*ret_error = arena_printf(arena, "Syntax error in input (%s)", quote(arena, json));

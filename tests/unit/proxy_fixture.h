@@ -26,7 +26,7 @@
 #include "lib/backend/leg.h"
 #include "lib/co/socket.h"
 #include "lib/swift/quorum.h"
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 #include "ring/builder.h"
 #include "ring/ring_store.h"

@@ -13,9 +13,9 @@
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
 #include "lib/swift/url.h"
-#include "proxy/filter_auth.h"
-#include "proxy/token.h"
-#include "proxy/users.h"
+#include "proxy/auth/auth.h"
+#include "proxy/auth/token.h"
+#include "proxy/auth/users.h"
 
 /* Several prefixes, every special group, a user with "_" in both names. */
 static const char configuration[] = "[swiftlet]\n"

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/memory.h"
-#include "proxy/token.h"
+#include "proxy/auth/token.h"
 
 #define KEY_1 "0101010101010101010101010101010101010101010101010101010101010101"
 #define KEY_2 "ABCDEF0202020202020202020202020202020202020202020202020202020202"

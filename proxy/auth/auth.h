@@ -7,8 +7,8 @@
  * each login gives a new one; realms are quoted.
  * Container sync keys are not looked at here.
  */
-#ifndef PROXY_FILTER_AUTH_H
-#define PROXY_FILTER_AUTH_H
+#ifndef PROXY_AUTH_AUTH_H
+#define PROXY_AUTH_AUTH_H
 
 #include "proxy/context.h"
 #include "proxy/filter.h"

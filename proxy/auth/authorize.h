@@ -12,8 +12,8 @@
  *
  * Reseller admins and readers have no rights on accounts that begin with "." behind the prefix.
  */
-#ifndef PROXY_AUTHORIZE_H
-#define PROXY_AUTHORIZE_H
+#ifndef PROXY_AUTH_AUTHORIZE_H
+#define PROXY_AUTH_AUTHORIZE_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "proxy/users.h"
+#include "proxy/auth/users.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

@@ -2,8 +2,8 @@
  * The users of the configuration, ready for use: found by name, with the groups that tempauth gives
  * them. Immutable; any thread.
  */
-#ifndef PROXY_USERS_H
-#define PROXY_USERS_H
+#ifndef PROXY_AUTH_USERS_H
+#define PROXY_AUTH_USERS_H
 
 #include <stdbool.h>
 

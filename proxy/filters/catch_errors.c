@@ -1,4 +1,4 @@
-#include "proxy/filter_catch_errors.h"
+#include "proxy/filters/catch_errors.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 #include <unistd.h>
 
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
 static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)

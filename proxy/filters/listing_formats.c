@@ -2,7 +2,7 @@
 
 #include "lib/swift/accept.h"
 #include "lib/swift/url.h"
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
 /*
@@ -80,7 +80,7 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 		request->query.length ? "&" : "", format_names[chosen]));
 	headers_remove(&request->headers, "Accept");
 	co_filter_next(filter, request, reply);
-	if (reply->status / 100 != 2)
+	if (reply->status / 100 != 2 || proxy_context_of(request)->listing_answered)
 		return;
 	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(chosen));
 	if (!named)

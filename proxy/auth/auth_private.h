@@ -1,13 +1,13 @@
 /* What the files of the auth filter share. */
-#ifndef PROXY_AUTH_PRIVATE_H
-#define PROXY_AUTH_PRIVATE_H
+#ifndef PROXY_AUTH_AUTH_PRIVATE_H
+#define PROXY_AUTH_AUTH_PRIVATE_H
 
 #include <stdatomic.h>
 
 #include "lib/base/settings.h"
-#include "proxy/filter_auth.h"
-#include "proxy/token.h"
-#include "proxy/users.h"
+#include "proxy/auth/auth.h"
+#include "proxy/auth/token.h"
+#include "proxy/auth/users.h"
 
 /* Keys that were replaced: a request of another thread may still be looking at them, so they stay
  * until the end. A reload that finds the same keys adds none. */

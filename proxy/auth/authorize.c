@@ -1,4 +1,4 @@
-#include "proxy/authorize.h"
+#include "proxy/auth/authorize.h"
 
 #include <string.h>
 

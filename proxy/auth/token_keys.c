@@ -1,4 +1,4 @@
-/* The key file of proxy/token.h. */
+/* The key file of proxy/auth/token.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -12,7 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
 #include "lib/swift/number.h"
-#include "proxy/token_private.h"
+#include "proxy/auth/token_private.h"
 
 enum { FILE_BYTES_MAX = 65536 };
 

@@ -4,7 +4,8 @@
 
 #include "lib/swift/url.h"
 #include "lib/swift/constraints.h"
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
+#include "proxy/inner_request.h"
 #include "proxy/proxy_private.h"
 
 /*
@@ -108,36 +109,9 @@ static bool take_destination(struct copy *copy, struct reply *reply)
 
 /* ---- the two requests ---- */
 
-static struct slice path_of(
-	struct arena *arena, const char *version, struct slice account, struct slice container, struct slice object)
+static const char *query_text(const struct request *request)
 {
-	struct slice a = url_encode(arena, account, false);
-	struct slice c = url_encode(arena, container, false);
-	struct slice o = url_encode(arena, object, true);
-	return slice_from(
-		arena_printf(arena, "/%s/%.*s/%.*s/%.*s", version, SLICE_PRINT(a), SLICE_PRINT(c), SLICE_PRINT(o)));
-}
-
-/* A request like the client's for another object. */
-static struct request *sub_request(
-	struct copy *copy, enum method method, struct slice account, struct slice container, struct slice object)
-{
-	struct request *original = copy->request;
-	struct request *request = arena_alloc(original->arena, sizeof(*request));
-	struct proxy_context *context = arena_alloc(original->arena, sizeof(*context));
-	*request = *original;
-	*context = *proxy_context_of(original);
-	context->account = account;
-	context->container = container;
-	context->object = object;
-	context->acl = NULL;
-	request->context = context;
-	request->method = method;
-	request->method_text = method_name(method);
-	request->path = path_of(original->arena, context->version, account, container, object);
-	headers_init(&request->headers, original->arena);
-	headers_copy(&request->headers, &original->headers);
-	return request;
+	return arena_strndup(request->arena, request->query.data ? request->query.data : "", request->query.length);
 }
 
 static bool is_source_only(const char *name, void *argument)
@@ -154,14 +128,15 @@ static bool is_source_only(const char *name, void *argument)
 
 static void co_get_source(struct copy *copy, struct reply *reply)
 {
-	struct request *request =
-		sub_request(copy, METHOD_GET, copy->source_account, copy->source_container, copy->source_object);
-	request->body = body_from_slice(request->arena, SLICE_NONE);
-	request->content_length = 0;
-	request->has_length = false;
-	request->chunked = false;
-	headers_remove(&request->headers, "Content-Length");
-	headers_remove(&request->headers, "Transfer-Encoding");
+	const struct inner_request get = {
+		.method = METHOD_GET,
+		.account = copy->source_account,
+		.container = copy->source_container,
+		.object = copy->source_object,
+		.query = query_text(copy->request),
+		.with_headers = true,
+	};
+	struct request *request = inner_request_new(copy->request->arena, copy->request, &get);
 	headers_remove(&request->headers, "X-Copy-From");
 	headers_set(&request->headers, "X-Newest", "True");
 	co_filter_next(copy->filter, request, reply);
@@ -195,14 +170,22 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 
 static void co_put_target(struct copy *copy, const struct reply *source, struct reply *reply)
 {
-	struct request *request =
-		sub_request(copy, METHOD_PUT, copy->target_account, copy->target_container, copy->target_object);
+	const struct inner_request put = {
+		.method = METHOD_PUT,
+		.account = copy->target_account,
+		.container = copy->target_container,
+		.object = copy->target_object,
+		.query = query_text(copy->request),
+		.with_headers = true,
+	};
+	struct request *request = inner_request_new(copy->request->arena, copy->request, &put);
 	headers_remove_if(&request->headers, is_source_only, NULL);
 	inherit_headers(copy, request, source);
-	request->body = source->body ? source->body : body_from_slice(request->arena, source->text);
-	request->content_length = source->body ? source->content_length : (int64_t)source->text.length;
-	request->chunked = request->content_length < 0;
-	request->has_length = !request->chunked;
+	if (source->body)
+		inner_request_set_body(request, source->body, source->content_length);
+	else
+		inner_request_set_body(
+			request, body_from_slice(request->arena, source->text), (int64_t)source->text.length);
 	/* a whole copy must arrive as it left */
 	const char *source_etag = headers_get(&source->headers, "Etag");
 	if (source->status == 200 && source_etag)

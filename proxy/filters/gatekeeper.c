@@ -1,6 +1,6 @@
 #include <strings.h>
 
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
 /*

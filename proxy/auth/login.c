@@ -12,7 +12,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/swift/url.h"
-#include "proxy/auth_private.h"
+#include "proxy/auth/auth_private.h"
 
 bool login_wants(const struct auth *auth, struct slice path)
 {

@@ -2,8 +2,8 @@
  * The filters of the pipeline, leftmost first as in Swift's reference pipeline. Each constructor
  * returns a struct filter for proxy_add_filter(). The auth filter has a header of its own.
  */
-#ifndef PROXY_FILTERS_H
-#define PROXY_FILTERS_H
+#ifndef PROXY_FILTERS_FILTERS_H
+#define PROXY_FILTERS_FILTERS_H
 
 #include "proxy/filter.h"
 

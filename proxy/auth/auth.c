@@ -1,4 +1,4 @@
-#include "proxy/filter_auth.h"
+#include "proxy/auth/auth.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/swift/url.h"
-#include "proxy/auth_private.h"
-#include "proxy/authorize.h"
+#include "proxy/auth/auth_private.h"
+#include "proxy/auth/authorize.h"
 
 /* ---- life ---- */
 

@@ -1,4 +1,4 @@
-#include "proxy/token.h"
+#include "proxy/auth/token.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
-#include "proxy/token_private.h"
+#include "proxy/auth/token_private.h"
 
 enum {
 	TOKEN_VERSION = 1,

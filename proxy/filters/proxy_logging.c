@@ -6,7 +6,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
 #include "lib/swift/url.h"
-#include "proxy/filters.h"
+#include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
 enum { TOKEN_CHARACTERS_SHOWN = 16 };

@@ -12,8 +12,8 @@
  * lines and lines that begin with "#" do not count. Keys are immutable once loaded and may be used
  * from any thread.
  */
-#ifndef PROXY_TOKEN_H
-#define PROXY_TOKEN_H
+#ifndef PROXY_AUTH_TOKEN_H
+#define PROXY_AUTH_TOKEN_H
 
 #include <stdbool.h>
 #include <stdint.h>

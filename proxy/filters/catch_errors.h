@@ -2,8 +2,8 @@
  * What stands around every request (Swift's catch_errors): its context and transaction id, and the
  * id in the reply.
  */
-#ifndef PROXY_FILTER_CATCH_ERRORS_H
-#define PROXY_FILTER_CATCH_ERRORS_H
+#ifndef PROXY_FILTERS_CATCH_ERRORS_H
+#define PROXY_FILTERS_CATCH_ERRORS_H
 
 #include "proxy/proxy.h"
 

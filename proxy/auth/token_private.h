@@ -1,10 +1,10 @@
-/* The keys as the files of proxy/token.h see them. */
-#ifndef PROXY_TOKEN_PRIVATE_H
-#define PROXY_TOKEN_PRIVATE_H
+/* The keys as the files of proxy/auth/token.h see them. */
+#ifndef PROXY_AUTH_TOKEN_PRIVATE_H
+#define PROXY_AUTH_TOKEN_PRIVATE_H
 
 #include <stddef.h>
 
-#include "proxy/token.h"
+#include "proxy/auth/token.h"
 
 struct token_key {
 	uint32_t id; /* not 0, unique in its file */
