@@ -63,6 +63,12 @@ $(build)/tests/%: tests/%.c $(library)
 	@echo '  LD $@'
 	@$(CC) $(flags) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(libraries)
 
+# Linked with nothing of ours: what it measures must not change it.
+$(build)/tests/bench/load: tests/bench/load.c
+	@mkdir -p $(@D)
+	@echo '  LD $@'
+	@$(CC) $(flags) -o $@ $<
+
 # ---- running and installing ----
 
 .PHONY: run
@@ -118,6 +124,12 @@ ROUNDS ?= 200
 .PHONY: crash
 crash: swiftlet
 	ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/cluster/test_crash.py
+
+# Beside Debian's Swift, on a disk and on tmpfs; BENCH='--rows "PUT*" --dir /dev/shm' and the like choose.
+.PHONY: bench
+bench: swiftlet $(build)/tests/bench/load
+	@tools/install-dependencies bench
+	@$(PYTHON) tests/bench/bench $(BENCH)
 
 .PHONY: clean
 clean:

@@ -1,0 +1,152 @@
+"""Keeps what was measured in JSON files and prints the tables of `make bench`."""
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import time
+
+from rows import GIB, MIB, title
+
+COLUMNS = ('Row', 'Swift', 'swiftlet', 'Ratio', 'Target', 'p50 ms', 'p99 ms', 'CPU µs a request', 'Errors')
+FIGURES = ('rate', 'p50_us', 'p99_us', 'cpu_us', 'load_cpu_us')
+
+
+def medium_of(directory):
+    kind = subprocess.run(['stat', '-f', '-c', '%T', directory], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return 'tmpfs' if kind.strip() == 'tmpfs' else 'disk'
+
+
+def machine():
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+        model = re.search(r'model name\s*: (.*)', file.read())
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    return '%d cores %s, %d GiB of memory, Linux %s' % (
+        os.cpu_count(), model.group(1) if model else platform.machine(), round(memory / GIB), platform.release())
+
+
+def medians(rounds):
+    """The median of each figure; errors are summed up."""
+    figures = {name: statistics.median(result[name] for result in rounds) for name in FIGURES}
+    figures['errors'] = sum(result['errors'] for result in rounds)
+    figures['error'] = next((result['error'] for result in rounds if result['error']), '')
+    return figures
+
+
+def progress(row, results):
+    parts = []
+    for store, rounds in results.items():
+        figures = medians(rounds)
+        parts.append('%s %s, p50 %.2f p99 %.2f ms, %.0f µs CPU, load generator %.0f µs%s' % (
+            store, rate_of(row, figures), figures['p50_us'] / 1e3, figures['p99_us'] / 1e3, figures['cpu_us'],
+            figures['load_cpu_us'],
+            ', %d errors: %s' % (figures['errors'], figures['error']) if figures['errors'] else ''))
+    return '%-16s %s' % (title(row), '; '.join(parts))
+
+
+class Results:
+    """What `folder` keeps for one medium; without a folder nothing is kept beyond the run."""
+
+    def __init__(self, folder, directory):
+        self.medium = medium_of(directory)
+        self.path = folder and pathlib.Path(folder) / ('%s.json' % self.medium)
+        self.data = {'rows': {}, 'memory': {}, 'limits': {}}
+        if self.path and self.path.exists():
+            self.data.update(json.loads(self.path.read_text(encoding='utf-8')))
+
+    def heading(self):
+        return 'Devices on %s' % ('tmpfs, no disk in the way' if self.medium == 'tmpfs' else 'a disk')
+
+    def keep_row(self, name, results):
+        row = self.data['rows'].setdefault(name, {})
+        row.update({store: medians(rounds) for store, rounds in results.items()})
+        if len(results) == 2:
+            pairs = zip(results['swift'], results['swiftlet'])
+            row['ratio'] = statistics.median(ours['rate'] / theirs['rate'] for theirs, ours in pairs if theirs['rate'])
+        self._save()
+
+    def keep_memory(self, memory):
+        self.data['memory'].update(memory)
+        self._save()
+
+    def keep_limits(self, limits):
+        self.data['limits'].update(limits)
+        self._save()
+
+    def _save(self):
+        self.data.update(when=time.strftime('%Y-%m-%d'), machine=machine())
+        if not self.path:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.data, indent=1) + '\n', encoding='utf-8')
+
+
+def rate_of(row, figures):
+    if not figures:
+        return ''
+    size = max(row.body, row.reply)
+    if size >= MIB:
+        return '{:,.0f} MiB/s'.format(figures['rate'] * size / MIB)
+    return ('{:,.0f}/s' if figures['rate'] >= 100 else '{:,.1f}/s').format(figures['rate'])
+
+
+def pair(kept, name, show):
+    return ' / '.join(show(kept[store][name]) for store in ('swift', 'swiftlet') if store in kept)
+
+
+def milliseconds(us):
+    return '{:,.0f}'.format(us / 1e3) if us >= 1e5 else '%.3g' % (us / 1e3)
+
+
+def target_of(row, medium, ratio):
+    target = row.disk if medium == 'disk' else row.memory
+    if target is None:
+        return ''
+    return '%g%s' % (target, '' if not ratio else ' met' if ratio >= target else ' **missed**')
+
+
+def row_cells(row, kept, medium):
+    ratio = kept.get('ratio')
+    return [title(row), rate_of(row, kept.get('swift')), rate_of(row, kept.get('swiftlet')),
+            '%.3g' % ratio if ratio else '', target_of(row, medium, ratio),
+            pair(kept, 'p50_us', milliseconds), pair(kept, 'p99_us', milliseconds),
+            pair(kept, 'cpu_us', '{:,.0f}'.format), pair(kept, 'errors', str)]
+
+
+def table(columns, lines):
+    widths = [max(len(line[i]) for line in [columns, *lines]) for i in range(len(columns))]
+    made = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in [columns, *lines]]
+    made.insert(1, ['-' * width for width in widths])
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in made)
+
+
+def memory_lines(memory):
+    names = {'swift': 'Swift and memcached', 'swiftlet': 'swiftlet'}
+    return ['%s: %.0f MiB after the load, %.0f MiB when idle' % (names[store], sizes['busy'] / MIB, sizes['idle'] / MIB)
+            for store, sizes in sorted(memory.items())]
+
+
+def tables(results, rows):
+    """The tables of all media in Markdown."""
+    parts = []
+    for kept in results:
+        data = kept.data
+        lines = [row_cells(row, data['rows'][title(row)], kept.medium) for row in rows if title(row) in data['rows']]
+        if lines:
+            parts.append('%s (%s, %s):' % (kept.heading(), data['when'], data['machine']))
+            parts.append(table(COLUMNS, lines))
+        if data['memory']:
+            parts.append('Resident memory: ' + '; '.join(memory_lines(data['memory'])) + '.')
+    return '\n\n'.join(parts) + '\n'
+
+
+BEGIN, END = '<!-- speed: begin -->\n', '<!-- speed: end -->'
+
+
+def into_readme(path, text):
+    """Puts the tables between the two marks."""
+    head, _, rest = path.read_text(encoding='utf-8').partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    path.write_text(head + BEGIN + text + END + tail, encoding='utf-8')
