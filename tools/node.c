@@ -174,6 +174,8 @@ static int open_devices(struct node *node, char **ret_error)
 		.create = !settings->swiftlet.mount_check,
 		.reserve_bytes = (uint64_t)settings->swiftlet.fallocate_reserve.bytes,
 		.reserve_percent = settings->swiftlet.fallocate_reserve.percent,
+		.cache_bytes = (uint64_t)settings->swiftlet.cache_bytes,
+		.buffer_bytes = (uint64_t)settings->swiftlet.write_buffer_bytes,
 		.threads = (size_t)settings->swiftlet.threads_per_device,
 		.opened = recover,
 	};
@@ -570,6 +572,12 @@ void node_refresh(struct node *node)
 	(void)ring_store_reload(node->rings);
 	if (node->devices)
 		device_set_retry(node->devices);
+}
+
+void node_settle(struct node *node, bool idle)
+{
+	if (node->devices)
+		device_set_settle(node->devices, idle);
 }
 
 void node_reload(struct node *node)

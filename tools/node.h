@@ -5,6 +5,7 @@
 #ifndef TOOLS_NODE_H
 #define TOOLS_NODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/base/settings.h"
@@ -29,6 +30,8 @@ void node_stop_background(struct node *node);
 
 /* Every few seconds: rings that changed, devices that came back. */
 void node_refresh(struct node *node);
+/* Every few seconds: whether the process is idle, and its devices should hold little in memory. */
+void node_settle(struct node *node, bool idle);
 /* SIGHUP: token keys, and what else can change without a restart. */
 void node_reload(struct node *node);
 

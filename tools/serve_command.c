@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -21,8 +20,10 @@
 #include "lib/base/settings.h"
 #include "lib/co/co.h"
 #include "lib/co/socket.h"
+#include "lib/http/body.h"
 #include "lib/http/server.h"
 #include "proxy/proxy.h"
+#include "tools/idle.h"
 #include "tools/node.h"
 
 /*
@@ -34,6 +35,7 @@
 enum {
 	WORKERS_MAX = 256,
 	REFRESH_MS = 5000,
+	TRIM_MS = 2000,
 	DRAIN_CHECK_MS = 20,
 	RESTART_MS_FIRST = 500,
 	RESTART_MS_MAX = 30000,
@@ -121,14 +123,34 @@ static void start_servers(struct worker *worker)
 	}
 }
 
+/* Memory that was needed for a rush and is not any more. */
+static void trim(struct worker *worker)
+{
+	loop_trim(worker->loop);
+	block_pool_trim();
+	if (worker->index == 0) {
+		bool idle = process_is_idle();
+		node_settle(worker->service->node, idle);
+		if (idle)
+			heap_trim();
+	}
+}
+
 /* Background work and the regular look at rings and devices run on the first loop. */
 static void co_housekeep(void *argument)
 {
 	struct worker *worker = argument;
 	struct service *service = worker->service;
 	uint64_t refresh_at = deadline_after_ms(REFRESH_MS);
+	uint64_t trim_at = deadline_after_ms(TRIM_MS);
 	while (!atomic_load(&worker->stopping)) {
 		co_sleep_ms(200);
+		if (loop_now_ms() >= trim_at) {
+			trim(worker);
+			trim_at = deadline_after_ms(TRIM_MS);
+		}
+		if (worker->index)
+			continue;
 		if (atomic_exchange(&service->reload, false)) {
 			log_info("loading token keys and rings again");
 			node_reload(service->node);
@@ -144,10 +166,9 @@ static void on_start(struct loop_message *message)
 {
 	struct worker *worker = (struct worker *)((char *)message - offsetof(struct worker, start));
 	start_servers(worker);
-	if (worker->index == 0) {
+	if (worker->index == 0)
 		node_start_background(worker->service->node);
-		co_start(co_housekeep, worker);
-	}
+	co_start(co_housekeep, worker);
 }
 
 static size_t open_connections(const struct worker *worker)
@@ -301,20 +322,12 @@ static void stop_service(struct service *service)
 		pthread_join(service->workers[i].thread, NULL);
 }
 
-/* What RocksDB frees in large pieces goes back to the system instead of staying in the heaps of many threads. */
-static void tame_heap(void)
-{
-	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024 + 1);
-	(void)mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-	(void)mallopt(M_ARENA_MAX, 4);
-}
-
 static int run_server(const struct settings *settings, const sigset_t *signals)
 {
 	static struct service service;
 	service.settings = settings;
 	raise_limits();
-	tame_heap();
+	heap_tame();
 	char *error = NULL;
 	if (start_service(&service, &error)) {
 		(void)fprintf(stderr, "swiftlet: %s\n", error ? error : "cannot start");

@@ -71,6 +71,8 @@ struct settings {
 		struct reserve fallocate_reserve;
 		int64_t workers; /* 0: one for each core */
 		int64_t threads_per_device;
+		int64_t cache_bytes;
+		int64_t write_buffer_bytes;
 		int64_t requests_max;
 		int64_t connections_max;
 		int64_t backlog;

@@ -34,6 +34,7 @@ struct loop {
 	struct co **ready_last;
 	struct co *pool;
 	size_t pool_count;
+	size_t pool_count_min; /* since the last loop_trim() */
 	size_t coroutines;
 	uint64_t now_ms; /* 0: not read yet in this turn */
 	atomic_bool stopping;
@@ -185,6 +186,16 @@ static void pool_put(struct loop *loop, struct co *co)
 	loop->pool_count++;
 }
 
+void loop_trim(struct loop *loop)
+{
+	for (; loop->pool_count_min; loop->pool_count_min--, loop->pool_count--) {
+		struct co *co = loop->pool;
+		loop->pool = co->next;
+		co_destroy(co);
+	}
+	loop->pool_count_min = loop->pool_count;
+}
+
 static void resume(struct loop *loop, struct co *co)
 {
 	loop->running = co;
@@ -282,7 +293,8 @@ struct co *co_start(co_function *function, void *argument)
 	struct co *co = loop->pool;
 	if (co) {
 		loop->pool = co->next;
-		loop->pool_count--;
+		if (--loop->pool_count < loop->pool_count_min)
+			loop->pool_count_min = loop->pool_count;
 	} else {
 		co = co_create(loop);
 	}

@@ -20,7 +20,7 @@ struct event_base;
 
 enum {
 	CO_STACK_BYTES = 256 * 1024,
-	CO_POOL_MAX = 128, /* idle coroutines kept per loop */
+	CO_POOL_MAX = 128, /* idle coroutines kept per loop; loop_trim() frees what is not in use for a while */
 };
 
 #define CO_FOREVER UINT64_MAX
@@ -40,6 +40,8 @@ struct loop *loop_current(void);
 struct event_base *loop_event_base(struct loop *loop);
 /* Coroutines that have not returned yet. */
 size_t loop_coroutines(const struct loop *loop);
+/* To be called every few seconds on the loop's thread: frees the idle coroutines that nobody needed since the last call. */
+void loop_trim(struct loop *loop);
 /* Milliseconds of the monotonic clock, read once per turn of the current loop (or now, outside of one). */
 uint64_t loop_now_ms(void);
 

@@ -9,13 +9,15 @@
 
 static __thread struct block *pool;
 static __thread size_t pool_count;
+static __thread size_t pool_count_min; /* since the last block_pool_trim() */
 
 struct block *block_new(void)
 {
 	struct block *block = pool;
 	if (block) {
 		pool = block->next;
-		pool_count--;
+		if (--pool_count < pool_count_min)
+			pool_count_min = pool_count;
 	} else {
 		block = xmalloc(sizeof(*block));
 		block->data = aligned_alloc(64, BLOCK_BYTES);
@@ -51,15 +53,27 @@ void block_unref(struct block *block)
 	pool_count++;
 }
 
+static void pool_free_first(void)
+{
+	struct block *block = pool;
+	pool = block->next;
+	pool_count--;
+	free(block->data);
+	free(block);
+}
+
+void block_pool_trim(void)
+{
+	for (; pool_count_min; pool_count_min--)
+		pool_free_first();
+	pool_count_min = pool_count;
+}
+
 void block_pool_release(void)
 {
-	while (pool) {
-		struct block *block = pool;
-		pool = block->next;
-		free(block->data);
-		free(block);
-	}
-	pool_count = 0;
+	while (pool)
+		pool_free_first();
+	pool_count_min = 0;
 }
 
 /* ---- a body in memory ---- */

@@ -28,6 +28,8 @@ struct block *block_new(void);
 struct block *block_ref(struct block *block);
 /* NULL is accepted. */
 void block_unref(struct block *block);
+/* To be called every few seconds: frees the blocks of the calling thread's pool that nobody needed since the last call. */
+void block_pool_trim(void);
 /* Frees the calling thread's pool (at the end of a thread). */
 void block_pool_release(void);
 

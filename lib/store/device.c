@@ -29,6 +29,7 @@
 #define MARKER_NEW_NAME "swiftlet.device.new"
 
 enum {
+	SETTLED_BYTES_MAX = 1 << 20, /* may stay in memory of an idle device */
 	MARKER_BYTES_MAX = 1024,
 	MARKER_ID_BYTES = 16,
 	STATE_CHECK_INTERVAL_MS = 1000,
@@ -248,6 +249,14 @@ static int open_marker(struct device *device, bool create, char **ret_error)
 
 /* ---- life ---- */
 
+void device_settle(struct device *device)
+{
+	uint64_t batches = atomic_load(&device->committer.batch_count);
+	bool idle = atomic_exchange(&device->settled_batches, batches) == batches;
+	if (idle && !atomic_load(&device->failed) && database_buffered_bytes(&device->database) > SETTLED_BYTES_MAX)
+		database_flush(&device->database);
+}
+
 static int make_folders(struct device *device)
 {
 	static const char *const names[] = {"db", "incoming", "bodies", "quarantined"};
@@ -278,7 +287,7 @@ static int open_parts(struct device *device, const struct device_options *option
 	if (result < 0)
 		return result;
 	_cleanup_free_ char *path = xasprintf("%s/db", device->path);
-	result = database_open(&device->database, path, options->create, options->cache_bytes, ret_error);
+	result = database_open(&device->database, path, options, ret_error);
 	if (result == 0)
 		result = committer_start(device);
 	if (result == 0)

@@ -44,15 +44,28 @@ enum device_state {
 };
 
 struct device_options {
-	const char *path;       /* the directory; it must exist */
-	const char *name;       /* the ring's device name, e.g. "sda" */
-	uint64_t reserve_bytes; /* keep at least this much of the file system free; 0 = none */
-	double reserve_percent; /* and at least this share of it (Swift's fallocate_reserve 1 %) */
-	bool create;            /* make marker and database when the directory has none of ours */
-	uint64_t cache_bytes;   /* block cache of this device; 0 = a small default */
+	const char *path;           /* the directory; it must exist */
+	const char *name;           /* the ring's device name, e.g. "sda" */
+	uint64_t reserve_bytes;     /* keep at least this much of the file system free; 0 = none */
+	double reserve_percent;     /* and at least this share of it (Swift's fallocate_reserve 1 %) */
+	bool create;                /* make marker and database when the directory has none of ours */
+	struct device_cache *cache; /* shared with other devices; NULL: a small one of its own */
+	uint64_t buffer_bytes;      /* memory for what is committed and not in tables yet; 0 = a small default */
 };
 
 struct device;
+
+/*
+ * What devices keep in memory of what they read: blocks of tables, their indexes and filters, small bodies. Shared by
+ * the devices of a process, so that the bound holds for all and a busy device may use what an idle one does not need.
+ * The devices hold on to it by themselves: it may be freed once the last of them is open.
+ */
+struct device_cache;
+struct device_cache *device_cache_new(uint64_t bytes);
+/* From now on it holds that much; what is too much goes at once. */
+void device_cache_resize(struct device_cache *cache, uint64_t bytes);
+/* NULL is accepted. */
+void device_cache_free(struct device_cache *cache);
 
 /*
  * Opens the device. Returns 0, or -ENODEV (directory or marker missing), -EIO, -EROFS, -EBUSY (open in another
@@ -144,6 +157,13 @@ void device_commit_start(struct device *device, struct device_commit *commit);
 /* The same, waiting; never from inside a change. Returns the change's result, or -EIO when the device failed or is not
  * mounted. */
 int device_commit(struct device *device, device_change_fn *change, void *argument);
+
+/*
+ * To be called every few seconds while the process is idle, from a thread that may block. When nothing was committed since
+ * the call before, and more than a little is in memory only, writes it to tables: the device then holds little memory,
+ * and opening it after a crash replays little.
+ */
+void device_settle(struct device *device);
 
 /* Numbers of batches and changes since open: the group-commit ratio in the metrics. */
 void device_commit_counts(const struct device *device, uint64_t *ret_batches, uint64_t *ret_changes);

@@ -10,9 +10,8 @@ enum {
 	LOG_LEVEL_FATAL_ONLY = 4,
 	READ_TIER_CACHE = 1, /* kBlockCacheTier */
 	CACHE_BYTES_DEFAULT = 16 << 20,
-	CACHE_SHARD_BITS = 2,
-	BUFFER_BYTES_ALL = 16 << 20, /* memtables of all families together */
-	BUFFER_BYTES_EACH = 16 << 20,
+	CACHE_SHARD_BITS = 4,
+	BUFFER_BYTES_DEFAULT = 16 << 20, /* memtables of all families together */
 	BUFFER_ARENA_BYTES = 256 << 10,
 	LOG_BYTES_MAX = 64 << 20, /* bounds how long an open replays */
 	OPEN_FILES_MAX = 256,
@@ -49,6 +48,34 @@ static void size_thread_pools(int devices)
 	rocksdb_env_destroy(env);
 }
 
+struct device_cache {
+	rocksdb_cache_t *cache;
+};
+
+struct device_cache *device_cache_new(uint64_t bytes)
+{
+	rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+	rocksdb_lru_cache_options_set_capacity(options, bytes);
+	rocksdb_lru_cache_options_set_num_shard_bits(options, CACHE_SHARD_BITS);
+	struct device_cache *cache = xcalloc(1, sizeof(*cache));
+	cache->cache = rocksdb_cache_create_lru_opts(options);
+	rocksdb_lru_cache_options_destroy(options);
+	return cache;
+}
+
+void device_cache_resize(struct device_cache *cache, uint64_t bytes)
+{
+	rocksdb_cache_set_capacity(cache->cache, bytes);
+}
+
+void device_cache_free(struct device_cache *cache)
+{
+	if (!cache)
+		return;
+	rocksdb_cache_destroy(cache->cache);
+	free(cache);
+}
+
 /* Index and filters live in the block cache too, in partitions: memory stays bounded however much
  * the disk holds. */
 static void set_table_format(rocksdb_options_t *options, rocksdb_cache_t *cache)
@@ -82,10 +109,10 @@ static void set_blob_files(rocksdb_options_t *options, rocksdb_cache_t *cache)
 	rocksdb_options_set_compression(options, rocksdb_no_compression);
 }
 
-static rocksdb_options_t *family_options(int family, rocksdb_cache_t *cache)
+static rocksdb_options_t *family_options(int family, rocksdb_cache_t *cache, uint64_t buffer_bytes)
 {
 	rocksdb_options_t *options = rocksdb_options_create();
-	rocksdb_options_set_write_buffer_size(options, BUFFER_BYTES_EACH);
+	rocksdb_options_set_write_buffer_size(options, buffer_bytes);
 	rocksdb_options_set_arena_block_size(options, BUFFER_ARENA_BYTES);
 	rocksdb_options_set_max_write_buffer_number(options, 3);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
@@ -118,11 +145,11 @@ static void set_log_and_safety(rocksdb_options_t *options)
 	rocksdb_options_set_stats_persist_period_sec(options, 0);
 }
 
-static void set_database_options(rocksdb_options_t *options, bool create)
+static void set_database_options(rocksdb_options_t *options, bool create, uint64_t buffer_bytes)
 {
 	rocksdb_options_set_create_if_missing(options, create);
 	rocksdb_options_set_create_missing_column_families(options, 1);
-	rocksdb_options_set_db_write_buffer_size(options, BUFFER_BYTES_ALL);
+	rocksdb_options_set_db_write_buffer_size(options, buffer_bytes);
 	rocksdb_options_set_max_background_jobs(options, 2);
 	rocksdb_options_set_max_open_files(options, OPEN_FILES_MAX);
 	rocksdb_options_set_max_file_opening_threads(options, 2);
@@ -159,19 +186,23 @@ static int open_error(const char *message)
 	return -EIO;
 }
 
+static void make_options(struct device_database *database, const struct device_options *wanted)
+{
+	uint64_t buffer_bytes = wanted->buffer_bytes ? wanted->buffer_bytes : BUFFER_BYTES_DEFAULT;
+	struct device_cache *own = wanted->cache ? NULL : device_cache_new(CACHE_BYTES_DEFAULT);
+	rocksdb_cache_t *cache = own ? own->cache : wanted->cache->cache;
+	for (int i = 0; i < DATABASE_FAMILY_COUNT; i++)
+		database->options[i] = family_options(i, cache, buffer_bytes);
+	device_cache_free(own);
+	set_database_options(database->options[DATABASE_OWN_FAMILY], wanted->create, buffer_bytes);
+}
+
 int database_open(
-	struct device_database *database, const char *path, bool create, uint64_t cache_bytes, char **ret_error)
+	struct device_database *database, const char *path, const struct device_options *wanted, char **ret_error)
 {
 	size_thread_pools(atomic_fetch_add(&open_count, 1) + 1);
-	rocksdb_lru_cache_options_t *cache = rocksdb_lru_cache_options_create();
-	rocksdb_lru_cache_options_set_capacity(cache, cache_bytes ? cache_bytes : CACHE_BYTES_DEFAULT);
-	rocksdb_lru_cache_options_set_num_shard_bits(cache, CACHE_SHARD_BITS);
-	database->cache = rocksdb_cache_create_lru_opts(cache);
-	rocksdb_lru_cache_options_destroy(cache);
-	for (int i = 0; i < DATABASE_FAMILY_COUNT; i++)
-		database->options[i] = family_options(i, database->cache);
+	make_options(database, wanted);
 	rocksdb_options_t *options = database->options[DATABASE_OWN_FAMILY];
-	set_database_options(options, create);
 	database->read = rocksdb_readoptions_create();
 	database->read_cached = rocksdb_readoptions_create();
 	rocksdb_readoptions_set_read_tier(database->read_cached, READ_TIER_CACHE);
@@ -190,9 +221,34 @@ int database_open(
 	return error;
 }
 
+uint64_t database_buffered_bytes(const struct device_database *database)
+{
+	uint64_t all = 0;
+	for (int i = 0; i < DATABASE_FAMILY_COUNT; i++) {
+		uint64_t bytes;
+		if (rocksdb_property_int_cf(
+			    database->db, database->families[i], "rocksdb.cur-size-all-mem-tables", &bytes) == 0)
+			all += bytes;
+	}
+	return all;
+}
+
+/* A failure stops RocksDB's writing, so the next commit meets it and fails the device. */
+void database_flush(struct device_database *database)
+{
+	rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+	rocksdb_flushoptions_set_wait(options, 1);
+	for (int i = 0; i < DATABASE_FAMILY_COUNT; i++) {
+		char *message = NULL;
+		rocksdb_flush_cf(database->db, options, database->families[i], &message);
+		(void)database_error(message);
+	}
+	rocksdb_flushoptions_destroy(options);
+}
+
 void database_close(struct device_database *database)
 {
-	if (!database->cache)
+	if (!database->options[DATABASE_OWN_FAMILY])
 		return;
 	if (database->db) {
 		rocksdb_cancel_all_background_work(database->db, 1);
@@ -205,7 +261,6 @@ void database_close(struct device_database *database)
 	rocksdb_readoptions_destroy(database->read);
 	rocksdb_readoptions_destroy(database->read_cached);
 	rocksdb_writeoptions_destroy(database->write_synced);
-	rocksdb_cache_destroy(database->cache);
 	*database = (struct device_database){0};
 	atomic_fetch_sub(&open_count, 1);
 }

@@ -27,7 +27,6 @@ struct device_database {
 	rocksdb_t *db;
 	rocksdb_column_family_handle_t *families[DATABASE_FAMILY_COUNT];
 	rocksdb_options_t *options[DATABASE_FAMILY_COUNT]; /* the last one also holds the database's */
-	rocksdb_cache_t *cache;                            /* blocks and blobs of all families */
 	rocksdb_readoptions_t *read;
 	rocksdb_readoptions_t *read_cached; /* block cache and memtables alone */
 	rocksdb_writeoptions_t *write_synced;
@@ -35,9 +34,13 @@ struct device_database {
 
 /* 0, or -EIO, -EROFS, -EBUSY, -ENOSPC, -EINVAL with *ret_error set. */
 int database_open(
-	struct device_database *database, const char *path, bool create, uint64_t cache_bytes, char **ret_error);
+	struct device_database *database, const char *path, const struct device_options *options, char **ret_error);
 /* Accepts what a failed database_open left, and zeros. */
 void database_close(struct device_database *database);
+/* Bytes that are in memory and in the log alone. */
+uint64_t database_buffered_bytes(const struct device_database *database);
+/* Writes them to tables and waits for that. */
+void database_flush(struct device_database *database);
 /* Takes RocksDB's message (freed here, NULL is accepted): 0; -EAGAIN when only the disk knows; else
  * -EIO. */
 int database_error(char *message);
@@ -80,8 +83,9 @@ struct device {
 	dev_t marker_device; /* what device_state() wants to find under the marker's name */
 	ino_t marker_inode;
 	_Atomic bool failed;
-	_Atomic int state;             /* as last seen; failed apart */
-	_Atomic int64_t next_check_ms; /* monotonic */
+	_Atomic int state;                /* as last seen; failed apart */
+	_Atomic int64_t next_check_ms;    /* monotonic */
+	_Atomic uint64_t settled_batches; /* committer.batch_count at the last device_settle() */
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t number_limit; /* numbers below it are reserved on stable storage */
 	struct device_database database;

@@ -23,13 +23,15 @@ struct device_entry {
 	_Atomic(struct device *) device; /* NULL while there is none */
 	atomic_bool open;                /* users may enter */
 	atomic_size_t requests;          /* users that have entered */
-	atomic_bool retrying;            /* `job` is under way */
+	atomic_bool working;             /* `job` is under way */
 	struct pool_job job;
 	char *last_error; /* what was logged last, so that each complaint is logged once */
 };
 
 struct device_set {
 	struct device_options options; /* for all; path and name are set per entry */
+	uint64_t cache_bytes;
+	bool idle; /* as told last */
 	size_t requests_max;
 	size_t threads;
 	int (*opened)(struct device *device, void *argument);
@@ -37,6 +39,19 @@ struct device_set {
 	struct device_entry **entries; /* sorted by name */
 	size_t count;
 };
+
+enum {
+	BUFFER_BYTES_MIN = 4 << 20, /* of a device; less makes many small tables */
+	BUFFER_BYTES_MAX = 64 << 20,
+	CACHE_SHARE_IDLE = 3,
+};
+
+/* Keeps the device from being closed. NULL when there is none. */
+static struct device *entry_hold(struct device_entry *entry)
+{
+	atomic_fetch_add(&entry->requests, 1);
+	return atomic_load(&entry->open) ? atomic_load(&entry->device) : NULL;
+}
 
 /* ---- opening ---- */
 
@@ -99,21 +114,47 @@ static void entry_reopen(void *argument)
 	entry_open(entry, false);
 }
 
-static void entry_reopened(struct pool_job *job)
+static void entry_job_done(struct pool_job *job)
 {
 	struct device_entry *entry = job->argument;
-	atomic_store(&entry->retrying, false);
+	atomic_store(&entry->working, false);
+}
+
+/* One job of an entry at a time. */
+static void entry_submit(struct device_entry *entry, void (*run)(void *argument))
+{
+	if (atomic_exchange(&entry->working, true))
+		return;
+	entry->job = (struct pool_job){.run = run, .argument = entry, .done = entry_job_done};
+	pool_submit(entry->pool, &entry->job);
 }
 
 void device_set_retry(struct device_set *set)
 {
 	for (size_t i = 0; i < set->count; i++) {
 		struct device_entry *entry = set->entries[i];
-		if (device_entry_usable(entry) || atomic_exchange(&entry->retrying, true))
-			continue;
-		entry->job = (struct pool_job){.run = entry_reopen, .argument = entry, .done = entry_reopened};
-		pool_submit(entry->pool, &entry->job);
+		if (!device_entry_usable(entry))
+			entry_submit(entry, entry_reopen);
 	}
+}
+
+static void entry_settle(void *argument)
+{
+	struct device_entry *entry = argument;
+	struct device *device = entry_hold(entry);
+	if (device)
+		device_settle(device);
+	device_entry_leave(entry);
+}
+
+void device_set_settle(struct device_set *set, bool idle)
+{
+	if (idle != set->idle && set->options.cache)
+		device_cache_resize(set->options.cache, idle ? set->cache_bytes / CACHE_SHARE_IDLE : set->cache_bytes);
+	set->idle = idle;
+	for (size_t i = 0; idle && i < set->count; i++)
+		if (device_entry_usable(set->entries[i]))
+			entry_submit(set->entries[i], entry_settle);
 }
 
 /* ---- the set ---- */
@@ -162,12 +203,24 @@ static int compare_entries(const void *a, const void *b)
 	return strcmp((*left)->name, (*right)->name);
 }
 
+static void share_memory(struct device_set *set, const struct device_set_options *options)
+{
+	set->cache_bytes = options->cache_bytes;
+	if (options->cache_bytes)
+		set->options.cache = device_cache_new(options->cache_bytes);
+	if (!options->buffer_bytes || !set->count)
+		return;
+	uint64_t share = options->buffer_bytes / set->count;
+	set->options.buffer_bytes = share < BUFFER_BYTES_MIN   ? BUFFER_BYTES_MIN
+				    : share > BUFFER_BYTES_MAX ? BUFFER_BYTES_MAX
+							       : share;
+}
+
 int device_set_open(const struct device_set_options *options, struct device_set **ret_set)
 {
 	struct device_set *set = xcalloc(1, sizeof(*set));
 	set->options.reserve_bytes = options->reserve_bytes;
 	set->options.reserve_percent = options->reserve_percent;
-	set->options.cache_bytes = options->cache_bytes;
 	set->threads = options->threads ? options->threads : DEVICE_SET_THREADS_DEFAULT;
 	set->requests_max = options->requests_max ? options->requests_max : DEVICE_SET_REQUESTS_MAX_DEFAULT;
 	set->opened = options->opened;
@@ -184,6 +237,7 @@ int device_set_open(const struct device_set_options *options, struct device_set 
 	}
 	if (set->count)
 		qsort(set->entries, set->count, sizeof(struct device_entry *), compare_entries);
+	share_memory(set, options);
 	for (size_t i = 0; i < set->count; i++)
 		entry_open(set->entries[i], options->create);
 	*ret_set = set;
@@ -204,6 +258,7 @@ void device_set_close(struct device_set *set)
 		free(entry->path);
 		free(entry);
 	}
+	device_cache_free(set->options.cache);
 	free(set->entries);
 	free(set);
 }
@@ -234,13 +289,6 @@ struct device_entry *device_set_at(struct device_set *set, size_t index)
 }
 
 /* ---- users ---- */
-
-/* Keeps the device from being closed. NULL when there is none. */
-static struct device *entry_hold(struct device_entry *entry)
-{
-	atomic_fetch_add(&entry->requests, 1);
-	return atomic_load(&entry->open) ? atomic_load(&entry->device) : NULL;
-}
 
 /* DEVICE_UNMOUNTED for everything that cannot be used. */
 static enum device_state entry_state(struct device_entry *entry)

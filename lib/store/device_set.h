@@ -39,9 +39,10 @@ struct device_set_options {
 	bool create;              /* make folder, marker and database where there are none of ours */
 	uint64_t reserve_bytes;   /* as in struct device_options */
 	double reserve_percent;
-	uint64_t cache_bytes; /* of each device */
-	size_t threads;       /* of each device; 0: the default */
-	size_t requests_max;  /* on each device; 0: the default */
+	uint64_t cache_bytes;  /* of all devices together; 0: a small cache for each */
+	uint64_t buffer_bytes; /* of all devices together, see struct device_options; 0: a small default for each */
+	size_t threads;        /* of each device; 0: the default */
+	size_t requests_max;   /* on each device; 0: the default */
 	/*
 	 * Called in a pool thread (or device_set_open's) once per successful opening, before
 	 * anybody else sees the device: recovery after a crash. A negative result leaves the device
@@ -72,6 +73,13 @@ struct device_entry *device_set_at(struct device_set *set, size_t index);
  * unusable, after closing what is left of those that failed. Does not wait for them.
  */
 void device_set_retry(struct device_set *set);
+
+/*
+ * To be called every few seconds by one thread, with whether the process is idle: then the cache is cut to a third, and
+ * the devices settle (device_settle()) in their own pools. With the first call that says otherwise the cache has its
+ * size again. Does not wait.
+ */
+void device_set_settle(struct device_set *set, bool idle);
 
 /* Opened, its marker in place and not failed. A NULL entry is not usable. */
 bool device_entry_usable(struct device_entry *entry);

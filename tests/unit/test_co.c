@@ -304,8 +304,8 @@ static void live_a_little(void *argument)
 static void co_many(void *argument)
 {
 	(void)argument;
-	/* twice: the second time with coroutines and stacks that were used before */
-	for (int round = 0; round < 2; round++) {
+	/* the second time with coroutines and stacks that were used before, the third time without */
+	for (int round = 0; round < 3; round++) {
 		for (uintptr_t i = 0; i < MANY; i++)
 			co_start(live_a_little, (void *)i);
 		assert_int_equal(loop_coroutines(loop_current()), MANY + 1);
@@ -314,6 +314,10 @@ static void co_many(void *argument)
 		while (loop_coroutines(loop_current()) > 1)
 			co_sleep_ms(5);
 		assert_int_equal(alive, 0);
+		if (round == 0)
+			continue;
+		loop_trim(loop_current());
+		loop_trim(loop_current());
 	}
 }
 

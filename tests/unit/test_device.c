@@ -16,6 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/store/device.h"
 #include "lib/store/device_files.h"
+#include "lib/store/device_private.h"
 #include "tests/unit/device_fixture.h"
 
 struct fixture {
@@ -631,6 +632,38 @@ static void device__promised_removals_are_kept(void **state)
 	assert_false(is_there(fixture->device, removal.number));
 }
 
+/* ---- memory ---- */
+
+static int put_much(struct device_txn *txn, void *argument)
+{
+	static const char value[60000] = "much";
+	const char *key = argument;
+	for (int i = 0; i < 50; i++) {
+		char name[32];
+		int length = snprintf(name, sizeof(name), "%s %d", key, i);
+		txn_put(txn, DEVICE_BODIES, slice_of(name, (size_t)length), slice_of(value, sizeof(value)));
+	}
+	return 0;
+}
+
+static void device__settles_when_idle(void **state)
+{
+	struct fixture *fixture = *state;
+	struct device *device = fixture->device;
+	assert_int_equal(device_commit(device, put_much, "first"), 0);
+	uint64_t much = database_buffered_bytes(&device->database);
+	assert_true(much > 50 * 60000);
+	device_settle(device);
+	assert_true(database_buffered_bytes(&device->database) >= much); /* there were commits since the opening */
+	device_settle(device);
+	assert_true(database_buffered_bytes(&device->database) < 1 << 20);
+
+	struct buf value = BUF_INIT;
+	assert_int_equal(device_get(device, DEVICE_BODIES, SLICE_LITERAL("first 49"), &value), 0);
+	assert_int_equal(value.length, 60000);
+	buf_release(&value);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -652,6 +685,7 @@ int main(void)
 		TEST(device__reserve_makes_it_full),
 		TEST(device__files_are_found_at_either_place),
 		TEST(device__promised_removals_are_kept),
+		cmocka_unit_test_setup_teardown(device__settles_when_idle, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,48 @@ static void device_set__stays_out_without_recovery(void **state)
 	fixture_remove(root);
 }
 
+static int put_some(struct device_txn *txn, void *unused)
+{
+	(void)unused;
+	static const char value[60000] = "some";
+	txn_put(txn, DEVICE_BODIES, SLICE_LITERAL("key"), slice_of(value, sizeof(value)));
+	return 0;
+}
+
+/* Devices share one cache, which shrinks and grows, and outlives the closing of either. */
+static void device_set__shares_memory(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"sda", "sdb", NULL};
+	char *root = fixture_directory();
+	struct device_set_options options = {
+		.root = root,
+		.names = names,
+		.create = true,
+		.threads = 1,
+		.cache_bytes = 4 << 20,
+		.buffer_bytes = 8 << 20,
+	};
+	struct device_set *set;
+	assert_int_equal(device_set_open(&options, &set), 0);
+	for (int round = 0; round < 6; round++) {
+		for (size_t i = 0; names[i]; i++) {
+			struct device_entry *entry = device_set_find(set, names[i]);
+			struct buf value = BUF_INIT;
+			assert_int_equal(device_entry_enter(entry), 0);
+			assert_int_equal(device_commit(device_entry_device(entry), put_some, NULL), 0);
+			assert_int_equal(
+				device_get(device_entry_device(entry), DEVICE_BODIES, SLICE_LITERAL("key"), &value), 0);
+			assert_int_equal(value.length, 60000);
+			buf_release(&value);
+			device_entry_leave(entry);
+		}
+		device_set_settle(set, round % 3 != 0);
+	}
+	device_set_close(set);
+	fixture_remove(root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +204,7 @@ int main(void)
 		cmocka_unit_test(device_set__limits_requests),
 		cmocka_unit_test(device_set__tries_again),
 		cmocka_unit_test(device_set__stays_out_without_recovery),
+		cmocka_unit_test(device_set__shares_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
