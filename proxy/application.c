@@ -2,6 +2,7 @@
  * The application at the end of the chain: checks the path, picks the controller, and what
  * controllers share.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <strings.h>
 #include <unistd.h>
@@ -35,9 +36,12 @@ void log_unavailable(const struct request *request, enum backend_service service
 int co_authorize(struct request *request, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
-	if (!context->co_authorize)
-		return 0;
-	return context->co_authorize(request, context, reply);
+	int error = context->co_authorize ? context->co_authorize(request, context, reply) : 0;
+	if (!error && context->over_quota) {
+		reply_text(reply, 413, "text/html; charset=UTF-8", context->over_quota);
+		return -EDQUOT;
+	}
+	return error;
 }
 
 bool check_metadata(struct proxy *proxy, struct request *request, const char *target, struct reply *reply)

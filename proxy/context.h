@@ -37,6 +37,7 @@ struct proxy_context {
 	co_authorize_function *co_authorize; /* NULL: everybody may */
 	void *authorize_argument;
 	bool authorize_override; /* an inner request of a filter that has checked already */
+	const char *over_quota;  /* an upload that is refused with 413 and this text, once it is known to be allowed */
 	bool delay_denial;       /* the controller will call again with the ACL */
 
 	/* what the request is judged by, set by the controllers */

@@ -50,6 +50,7 @@ static struct proxy_context *inner_context(
 	context->container = inner->container;
 	context->object = inner->object;
 	context->acl = NULL;
+	context->over_quota = NULL;
 	if (!inner->client_timestamp)
 		context->timestamp = timestamp_now();
 	if (inner->source)

@@ -18,6 +18,7 @@ struct proxy *proxy_new(const struct proxy_options *options)
 	proxy->options = *options;
 	proxy->limiter = error_limiter_new(options->error_suppression_limit, options->error_suppression_interval_ms);
 	proxy->infos = info_cache_new();
+	proxy->arena = arena_new();
 	proxy->announced = json_object();
 	proxy->filters[0] =
 		(struct filter){.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
@@ -31,6 +32,7 @@ void proxy_free(struct proxy *proxy)
 	error_limiter_free(proxy->limiter);
 	info_cache_free(proxy->infos);
 	json_decref(proxy->announced);
+	arena_free(proxy->arena);
 	free(proxy);
 }
 

@@ -15,6 +15,7 @@ struct proxy {
 	struct proxy_options options;
 	struct filter filters[PROXY_FILTERS_MAX + 1]; /* the last one is the application */
 	size_t filter_count;
+	struct arena *arena;      /* what filters keep */
 	struct json_t *announced; /* sections of /info by name */
 	struct error_limiter *limiter;
 	struct info_cache *infos;

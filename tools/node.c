@@ -440,6 +440,34 @@ static struct proxy_options proxy_options(struct node *node)
 	};
 }
 
+/* In the order of Swift's reference pipeline. */
+static void add_filters(struct node *node)
+{
+	struct proxy *proxy = node->proxy;
+	const struct settings *settings = node->settings;
+	const struct {
+		bool wanted;
+		struct filter filter;
+	} filters[] = {
+		{true, filter_gatekeeper(proxy)},
+		{true, filter_healthcheck(proxy)},
+		{settings->crossdomain.enabled, filter_crossdomain(proxy, settings)},
+		{true, filter_proxy_logging(proxy)},
+		{settings->name_check.enabled, filter_name_check(proxy, settings)},
+		{settings->list_endpoints.enabled, filter_list_endpoints(proxy, settings)},
+		{true, filter_etag_quoter(proxy, settings)},
+		{true, filter_listing_formats(proxy)},
+		{true, filter_auth(node->auth)},
+		{true, filter_read_only(proxy, settings)},
+		{true, filter_copy(proxy)},
+		{true, filter_container_quotas(proxy)},
+		{true, filter_account_quotas(proxy)},
+	};
+	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
+		if (filters[i].wanted)
+			proxy_add_filter(proxy, &filters[i].filter);
+}
+
 static int make_proxy(struct node *node, char **ret_error)
 {
 	struct proxy_options options = proxy_options(node);
@@ -448,16 +476,7 @@ static int make_proxy(struct node *node, char **ret_error)
 	if (error)
 		return error;
 	proxy_announce(node->proxy, "tempauth", json_pack("{s:b}", "account_acls", true));
-	struct filter filters[] = {
-		filter_gatekeeper(node->proxy),
-		filter_healthcheck(node->proxy),
-		filter_proxy_logging(node->proxy),
-		filter_listing_formats(node->proxy),
-		filter_auth(node->auth),
-		filter_copy(node->proxy),
-	};
-	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
-		proxy_add_filter(node->proxy, &filters[i]);
+	add_filters(node);
 	return 0;
 }
 

@@ -136,6 +136,27 @@ struct settings {
 		struct user_settings *users;
 		size_t user_count;
 	} auth;
+	struct {
+		bool read_only;
+		bool allow_deletes;
+	} read_only;
+	struct {
+		bool enabled;
+		const char *forbidden_chars;
+		int64_t maximum_length;
+		const char *forbidden_regexp; /* POSIX extended; "" for none */
+	} name_check;
+	struct {
+		bool enabled;
+		const char *cross_domain_policy;
+	} crossdomain;
+	struct {
+		bool enabled;
+		const char *list_endpoints_path; /* begins and ends with "/" */
+	} list_endpoints;
+	struct {
+		bool enable_by_default;
+	} etag_quoter;
 	struct constraints constraints;
 	struct policy_settings *policies; /* at least one, by ascending index; exactly one is the default */
 	size_t policy_count;

@@ -8,6 +8,7 @@
 #include "proxy/filter.h"
 
 struct proxy;
+struct settings;
 
 /* Internal headers neither in nor out (swift/common/middleware/gatekeeper.py). */
 struct filter filter_gatekeeper(struct proxy *proxy);
@@ -20,6 +21,19 @@ void proxy_logging_refused(struct request *request, struct reply *reply);
 /* Chooses the form of listings and hands it on as `format`
  * (swift/common/middleware/listing_formats.py). */
 struct filter filter_listing_formats(struct proxy *proxy);
+/* Refuses writes to accounts or the whole cluster (swift/common/middleware/read_only.py). */
+struct filter filter_read_only(struct proxy *proxy, const struct settings *settings);
+/* Refuses names that others cannot hold (swift/common/middleware/name_check.py). */
+struct filter filter_name_check(struct proxy *proxy, const struct settings *settings);
+/* GET /crossdomain.xml (swift/common/middleware/crossdomain.py). */
+struct filter filter_crossdomain(struct proxy *proxy, const struct settings *settings);
+/* GET /endpoints/…: where the copies are (swift/common/middleware/list_endpoints.py). */
+struct filter filter_list_endpoints(struct proxy *proxy, const struct settings *settings);
+/* ETags in quotes where it is wanted (swift/common/middleware/etag_quoter.py). */
+struct filter filter_etag_quoter(struct proxy *proxy, const struct settings *settings);
+/* 413 for uploads over the account's or the container's quota (Swift's account_quotas and container_quotas). */
+struct filter filter_account_quotas(struct proxy *proxy);
+struct filter filter_container_quotas(struct proxy *proxy);
 /* COPY and X-Copy-From as GET and PUT (swift/common/middleware/copy.py). */
 struct filter filter_copy(struct proxy *proxy);
 

@@ -98,7 +98,10 @@ class Server:
     SWIFTLET_TEST_KEEP=1 leaves the directory for a look at it; SWIFTLET_TEST_RUN names another script than tools/run.
     """
 
-    def __init__(self):
+    def __init__(self, **options):
+        """Options of the configuration by section: Server(read_only={'read_only': 'true'})."""
+        self.options = ['--set=%s.%s=%s' % (section, name, value)
+                        for section, pairs in options.items() for name, value in pairs.items()]
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='swiftlet-test-'))
         self.log = self.directory / 'server.log'
         self.port = free_ports(4)
@@ -113,7 +116,7 @@ class Server:
         return 'http://127.0.0.1:%d/auth/v1.0' % self.port
 
     def start(self):
-        self.process = Process([RUN, '--port', self.port, '--data', self.directory / 'data'], self.log)
+        self.process = Process([RUN, '--port', self.port, '--data', self.directory / 'data', *self.options], self.log)
         try:
             self.process.wait_for_output(READY)
         except AssertionError:
