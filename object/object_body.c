@@ -324,6 +324,11 @@ static ssize_t read_body(struct object_body *body, bool cached, uint64_t offset,
 	return (ssize_t)bytes;
 }
 
+struct slice object_body_memory(const struct object_body *body)
+{
+	return body->fd >= 0 ? SLICE_NONE : buf_slice(&body->bytes);
+}
+
 ssize_t object_body_read(struct object_body *body, uint64_t offset, void *data, size_t bytes)
 {
 	return read_body(body, false, offset, data, bytes);

@@ -192,6 +192,8 @@ int object_body_open(struct device *device, const struct object_key *key, const 
 	struct object_body **ret_body);
 int object_body_open_cached(struct device *device, const struct object_key *key, const struct object_record *record,
 	struct object_body **ret_body);
+/* The bytes of a small body, checked when it was opened; they live as long as it. Empty for a file. */
+struct slice object_body_memory(const struct object_body *body);
 /*
  * Up to `bytes` from `offset`, checked. Returns the number of bytes (0 at the end), -EBADMSG when a block fails its
  * checksum (nothing of that block is given out), -EIO. object_body_read_cached uses preadv2(RWF_NOWAIT) and answers

@@ -38,6 +38,11 @@ static void read_piece(void *argument)
 
 static int co_read(struct object_stream *stream, uint64_t offset, uint64_t bytes, struct chunk *ret_chunk)
 {
+	struct slice memory = object_body_memory(stream->source);
+	if (memory.length) {
+		*ret_chunk = (struct chunk){NULL, memory.data + offset, (size_t)bytes};
+		return 0;
+	}
 	struct block *block = block_new();
 	uint64_t to_boundary = BLOCK_BYTES - offset % BLOCK_BYTES;
 	size_t wanted = (size_t)(bytes < to_boundary ? bytes : to_boundary);

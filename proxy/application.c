@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
@@ -65,9 +64,9 @@ void backend_headers(struct request *request, struct headers *headers, bool with
 	char timestamp[TIMESTAMP_TEXT_BYTES];
 	(void)timestamp_internal(context->timestamp, timestamp);
 	if (with_timestamp)
-		headers_set_format(headers, "X-Timestamp", "%s", timestamp);
+		headers_set(headers, "X-Timestamp", arena_strdup(headers->arena, timestamp));
 	headers_set(headers, "X-Trans-Id", request->transaction_id);
-	headers_set_format(headers, "User-Agent", "proxy-server %d", (int)getpid());
+	headers_set(headers, "User-Agent", context->proxy->user_agent);
 	headers_set_format(
 		headers, "Referer", "%s %s", request->method_text, context->client_path ? context->client_path : "/");
 }

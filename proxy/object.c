@@ -35,7 +35,7 @@ static bool stays_here(const char *name)
 		"X-Storage-Token", "X-Storage-User", "X-Storage-Pass", "X-Service-Token", "X-Subject-Token", "X-Newest",
 		"X-Timestamp", "X-Trans-Id-Extra", NULL};
 	for (size_t i = 0; names[i]; i++)
-		if (strcasecmp(name, names[i]) == 0)
+		if (header_name_equal(name, names[i]))
 			return true;
 	return false;
 }

@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "lib/base/memory.h"
 #include "proxy/filters/catch_errors.h"
@@ -20,6 +22,7 @@ struct proxy *proxy_new(const struct proxy_options *options)
 	proxy->infos = info_cache_new();
 	proxy->arena = arena_new();
 	proxy->announced = json_object();
+	(void)snprintf(proxy->user_agent, sizeof(proxy->user_agent), "proxy-server %d", (int)getpid());
 	proxy->filters[0] =
 		(struct filter){.name = "proxy-server", .co_handle = co_application_handle, .context = proxy};
 	return proxy;

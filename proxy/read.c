@@ -107,7 +107,7 @@ static bool ask_next(struct search *search)
 		leg_arena(leg), device, source->nodes.partition, plan->account, plan->container, plan->object);
 	request->query = arena_slice(leg_arena(leg), plan->query);
 	headers_copy(&request->headers, plan->headers);
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", source->request->transaction_id);
+	memcpy(request->transaction_id, source->request->transaction_id, sizeof(request->transaction_id));
 	if (search->range)
 		headers_set(&request->headers, "Range", arena_strdup(leg_arena(leg), search->range));
 	*asked = (struct asked){.leg = leg,

@@ -1,5 +1,7 @@
 #include "lib/base/arena.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,8 @@ enum {
 	CHUNK_BYTES_FIRST = 4096 - 32,
 	CHUNK_BYTES_MAX = 64 * 1024,
 	ALIGNMENT = 16,
+	POOLED_SIZES = 3,  /* the first chunk's and the next two */
+	POOLED_CHUNKS = 64 /* free ones kept per thread, of each size */
 };
 
 struct chunk {
@@ -34,13 +38,90 @@ struct arena {
 	struct cleanup *cleanups; /* newest first */
 };
 
+/*
+ * Requests come and go by the ten thousand a second, and malloc() would give their memory back to the system and fetch
+ * it again all the time: each thread keeps some. Sanitizers want to see every use after free, so nothing is kept there.
+ */
+struct pool {
+	struct chunk *first;
+	size_t count;
+};
+
+#if defined(SWIFTLET_SANITIZER_address) || defined(SWIFTLET_SANITIZER_thread)
+
+static struct pool *pool_for(size_t size)
+{
+	(void)size;
+	return NULL;
+}
+
+#else
+
+static __thread struct pool pools[POOLED_SIZES];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_end;
+
+static void free_pools(void *unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < POOLED_SIZES; i++) {
+		while (pools[i].first) {
+			struct chunk *chunk = pools[i].first;
+			pools[i].first = chunk->next;
+			free(chunk);
+		}
+		pools[i].count = 0;
+	}
+}
+
+static void make_key(void)
+{
+	(void)pthread_key_create(&thread_end, free_pools);
+}
+
+/* NULL: chunks of this size are not kept. */
+static struct pool *pool_for(size_t size)
+{
+	static __thread bool known;
+	if (!known) {
+		(void)pthread_once(&once, make_key);
+		(void)pthread_setspecific(thread_end, pools);
+		known = true;
+	}
+	for (size_t i = 0; i < POOLED_SIZES; i++)
+		if (size == (size_t)CHUNK_BYTES_FIRST << i)
+			return &pools[i];
+	return NULL;
+}
+
+#endif
+
 static struct chunk *chunk_new(size_t size)
 {
-	struct chunk *chunk = xmalloc(sizeof(*chunk) + size);
+	struct pool *pool = pool_for(size);
+	struct chunk *chunk = pool ? pool->first : NULL;
+	if (chunk) {
+		pool->first = chunk->next;
+		pool->count--;
+	} else {
+		chunk = xmalloc(sizeof(*chunk) + size);
+	}
 	chunk->next = NULL;
 	chunk->used = 0;
 	chunk->size = size;
 	return chunk;
+}
+
+static void chunk_free(struct chunk *chunk)
+{
+	struct pool *pool = pool_for(chunk->size);
+	if (!pool || pool->count == POOLED_CHUNKS) {
+		free(chunk);
+		return;
+	}
+	chunk->next = pool->first;
+	pool->first = chunk;
+	pool->count++;
 }
 
 static void *chunk_take(struct chunk *chunk, size_t bytes)
@@ -68,7 +149,7 @@ void arena_free(struct arena *arena)
 	struct chunk *chunk = arena->chunks;
 	while (chunk) {
 		struct chunk *next = chunk->next;
-		free(chunk);
+		chunk_free(chunk);
 		chunk = next;
 	}
 }
@@ -107,16 +188,28 @@ char *arena_strdup(struct arena *arena, const char *text)
 	return text ? arena_strndup(arena, text, strlen(text)) : NULL;
 }
 
+/* The rest of the newest chunk is tried first, so most texts are formatted once. */
+char *arena_vprintf(struct arena *arena, const char *format, va_list arguments)
+{
+	va_list again;
+	va_copy(again, arguments);
+	struct chunk *chunk = arena->chunks;
+	char *text = chunk->data + chunk->used;
+	size_t space = chunk->size - chunk->used;
+	size_t length = (size_t)vsnprintf(space ? text : NULL, space, format, arguments);
+	char *kept = arena_alloc(arena, length + 1);
+	if (kept != text)
+		(void)vsnprintf(kept, length + 1, format, again);
+	va_end(again);
+	return kept;
+}
+
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
-	va_list arguments, again;
+	va_list arguments;
 	va_start(arguments, format);
-	va_copy(again, arguments);
-	int length = vsnprintf(NULL, 0, format, arguments);
+	char *text = arena_vprintf(arena, format, arguments);
 	va_end(arguments);
-	char *text = arena_alloc(arena, (size_t)length + 1);
-	(void)vsnprintf(text, (size_t)length + 1, format, again);
-	va_end(again);
 	return text;
 }
 

@@ -30,6 +30,7 @@ void *arena_zalloc(struct arena *arena, size_t bytes);
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *data, size_t length);
 char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *arena_vprintf(struct arena *arena, const char *format, va_list arguments);
 
 /* A copy of the bytes (with a NUL after them for debuggers; the length does not count it). */
 struct slice arena_slice(struct arena *arena, struct slice bytes);

@@ -6,6 +6,8 @@
 
 #include "lib/base/memory.h"
 
+enum { PRINTED_BYTES_USUAL = 64 };
+
 void buf_release(struct buf *buf)
 {
 	free(buf->data);
@@ -51,13 +53,27 @@ void buf_append_byte(struct buf *buf, char byte)
 	buf_append(buf, &byte, 1);
 }
 
+void buf_append_decimal(struct buf *buf, uint64_t number)
+{
+	char digits[20];
+	char *at = digits + sizeof(digits);
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	buf_append(buf, at, (size_t)(digits + sizeof(digits) - at));
+}
+
 void buf_vprintf(struct buf *buf, const char *format, va_list arguments)
 {
 	va_list again;
 	va_copy(again, arguments);
-	int length = vsnprintf(NULL, 0, format, arguments);
-	char *room = buf_reserve(buf, (size_t)length);
-	(void)vsnprintf(room, (size_t)length + 1, format, again);
+	char *room = buf_reserve(buf, PRINTED_BYTES_USUAL);
+	size_t space = buf->capacity - buf->length;
+	int length = vsnprintf(room, space, format, arguments);
+	if ((size_t)length >= space) {
+		room = buf_reserve(buf, (size_t)length);
+		(void)vsnprintf(room, (size_t)length + 1, format, again);
+	}
 	va_end(again);
 	buf->length += (size_t)length;
 }

@@ -42,6 +42,8 @@ void buf_append(struct buf *buf, const void *data, size_t bytes);
 void buf_append_slice(struct buf *buf, struct slice bytes);
 void buf_append_text(struct buf *buf, const char *text);
 void buf_append_byte(struct buf *buf, char byte);
+/* In decimal digits. */
+void buf_append_decimal(struct buf *buf, uint64_t number);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *buf, const char *format, va_list arguments);
 

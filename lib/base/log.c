@@ -1,18 +1,24 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 /* A longer line is cut; header values alone are bounded by 8 KiB, so nothing legitimate comes near. */
-enum { LINE_BYTES_MAX = 3500 };
+enum { LINE_BYTES_MAX = 3500, GATHERED_BYTES = 16 * 1024 };
 
 static const char *program_name = "swiftlet";
 static _Atomic int level_max = LOG_LEVEL_INFO;
+/* what several lines are written with must not end up inside of another thread's */
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread char *gathered; /* GATHERED_BYTES, in a thread that gathers; NULL in others */
+static __thread size_t gathered_bytes;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -68,6 +74,22 @@ static void flatten(char *text, size_t length)
 			text[i] = '?';
 }
 
+/* A log that cannot be written must not stop the service. */
+static void output(const char *lines, size_t length)
+{
+	pthread_mutex_lock(&output_lock);
+	while (length > 0) {
+		ssize_t written = write(STDERR_FILENO, lines, length);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			break;
+		lines += written;
+		length -= (size_t)written;
+	}
+	pthread_mutex_unlock(&output_lock);
+}
+
 void log_write(enum log_level level, const char *transaction, const char *format, ...)
 {
 	if (!log_wants(level))
@@ -86,19 +108,47 @@ void log_write(enum log_level level, const char *transaction, const char *format
 	if (transaction)
 		length += (size_t)snprintf(line + length, sizeof(line) - length - 1, " (txn: %.48s)", transaction);
 	line[length++] = '\n';
-	/* A log that cannot be written must not stop the service. */
-	(void)!write(STDERR_FILENO, line, length);
+	log_flush();
+	output(line, length);
 }
 
-void log_raw(const char *line)
+void log_raw(const char *text)
 {
-	char copy[LINE_BYTES_MAX + 64];
-	int length = snprintf(copy, sizeof(copy) - 1, "%s", line);
-	if (length < 0)
+	size_t length = strlen(text);
+	if (length > LINE_BYTES_MAX)
+		length = LINE_BYTES_MAX;
+	if (gathered_bytes + length + 1 > GATHERED_BYTES)
+		log_flush();
+	char one[LINE_BYTES_MAX + 1];
+	char *line = gathered ? gathered + gathered_bytes : one;
+	memcpy(line, text, length);
+	flatten(line, length);
+	line[length++] = '\n';
+	if (gathered)
+		gathered_bytes += length;
+	else
+		output(line, length);
+}
+
+/* ---- gathering ---- */
+
+void log_gather(void)
+{
+	if (!gathered)
+		gathered = malloc(GATHERED_BYTES); /* without, each line is written by itself */
+}
+
+void log_flush(void)
+{
+	if (!gathered_bytes)
 		return;
-	if ((size_t)length > sizeof(copy) - 2)
-		length = sizeof(copy) - 2;
-	flatten(copy, (size_t)length);
-	copy[length++] = '\n';
-	(void)!write(STDERR_FILENO, copy, (size_t)length);
+	output(gathered, gathered_bytes);
+	gathered_bytes = 0;
+}
+
+void log_gather_end(void)
+{
+	log_flush();
+	free(gathered);
+	gathered = NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * The log: one line per event on standard error (or syslog when so configured), written whole by one write().
+ * The log: one line per event on standard error (or syslog when so configured), never torn by another line.
  * Every line that belongs to a request carries its transaction id.
  *
  * Safe from any thread. Levels as in syslog; lines below log_level are not formatted at all.
@@ -25,6 +25,15 @@ void log_write(enum log_level level, const char *transaction, const char *format
 
 /* A finished line as it is (the access log): no level, no transaction added. */
 void log_raw(const char *line);
+
+/*
+ * From log_gather() to log_gather_end() the raw lines of the calling thread are kept together, up to 16 KiB, and written
+ * by one write() at its next log_flush() or before its next log_write(). A loop flushes once per turn, so a line is
+ * never held back while the thread sleeps; what a crash can lose are the lines of one turn.
+ */
+void log_gather(void);
+void log_flush(void);
+void log_gather_end(void);
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, NULL, __VA_ARGS__)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/co/co_switch.h"
 
@@ -221,15 +222,18 @@ void loop_run(struct loop *loop)
 {
 	assert(!current_loop);
 	current_loop = loop;
+	log_gather();
 	if (!loop->own)
 		loop->own = co_context_new_thread();
 	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
 		run_ready(loop);
+		log_flush();
 		/* a turn begins with its events: how long the wait for them took must not be missing from the clock */
 		loop->now_ms = 0;
 		int flags = EVLOOP_ONCE | (loop->ready_first ? EVLOOP_NONBLOCK : 0);
 		(void)event_base_loop(loop->base, flags);
 	}
+	log_gather_end();
 	/* whoever asked is done with the loop then: the caller may free it */
 	pthread_mutex_lock(&loop->lock);
 	atomic_store(&loop->stopping, false);

@@ -1,7 +1,7 @@
 #include "lib/http/headers.h"
 
 #include <stdarg.h>
-#include <stdio.h>
+#include <sys/types.h>
 #include <string.h>
 #include <strings.h>
 
@@ -15,7 +15,7 @@ void headers_init(struct headers *headers, struct arena *arena)
 static ssize_t find(const struct headers *headers, const char *name)
 {
 	for (size_t i = 0; i < headers->count; i++)
-		if (strcasecmp(headers->items[i].name, name) == 0)
+		if (header_name_equal(headers->items[i].name, name))
 			return (ssize_t)i;
 	return -1;
 }
@@ -30,7 +30,7 @@ size_t headers_occurrences(const struct headers *headers, const char *name)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < headers->count; i++)
-		count += strcasecmp(headers->items[i].name, name) == 0;
+		count += header_name_equal(headers->items[i].name, name);
 	return count;
 }
 
@@ -51,7 +51,7 @@ static void remove_from(struct headers *headers, size_t start, const char *name)
 {
 	size_t kept = start;
 	for (size_t i = start; i < headers->count; i++)
-		if (strcasecmp(headers->items[i].name, name) != 0)
+		if (!header_name_equal(headers->items[i].name, name))
 			headers->items[kept++] = headers->items[i];
 	headers->count = kept;
 }
@@ -69,14 +69,10 @@ void headers_set(struct headers *headers, const char *name, const char *value)
 
 void headers_set_format(struct headers *headers, const char *name, const char *format, ...)
 {
-	va_list arguments, again;
+	va_list arguments;
 	va_start(arguments, format);
-	va_copy(again, arguments);
-	int length = vsnprintf(NULL, 0, format, arguments);
+	const char *value = arena_vprintf(headers->arena, format, arguments);
 	va_end(arguments);
-	char *value = arena_alloc(headers->arena, (size_t)length + 1);
-	(void)vsnprintf(value, (size_t)length + 1, format, again);
-	va_end(again);
 	headers_set(headers, name, value);
 }
 
@@ -106,11 +102,23 @@ void headers_remove_prefix(struct headers *headers, const char *prefix)
 	headers_remove_if(headers, match_prefix, (void *)prefix);
 }
 
+static const char *copy_text(char **at, const char *text)
+{
+	char *copy = *at;
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
 void headers_copy(struct headers *headers, const struct headers *from)
 {
+	size_t bytes = 0;
 	for (size_t i = 0; i < from->count; i++)
-		headers_add(headers, arena_strdup(headers->arena, from->items[i].name),
-			arena_strdup(headers->arena, from->items[i].value));
+		bytes += strlen(from->items[i].name) + strlen(from->items[i].value) + 2;
+	char *at = arena_alloc(headers->arena, bytes);
+	for (size_t i = 0; i < from->count; i++) {
+		const char *name = copy_text(&at, from->items[i].name);
+		headers_add(headers, name, copy_text(&at, from->items[i].value));
+	}
 }
 
 bool header_has_prefix(const char *name, const char *prefix)

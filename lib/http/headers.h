@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <strings.h>
 
 #include "lib/base/arena.h"
 
@@ -46,6 +47,16 @@ void headers_remove_if(struct headers *headers, bool (*match)(const char *name, 
 void headers_remove_prefix(struct headers *headers, const char *prefix);
 /* Deep copies every field of `from` into the arena of `headers`. */
 void headers_copy(struct headers *headers, const struct headers *from);
+
+/* Names compare without case. Most differ in their first letter, or in the one behind "X-", and cost no call then. */
+static inline bool header_name_equal(const char *a, const char *b)
+{
+	if ((a[0] ^ b[0]) & ~0x20)
+		return false;
+	if (a[0] && a[1] && b[0] && b[1] && ((a[2] ^ b[2]) & ~0x20))
+		return false;
+	return strcasecmp(a, b) == 0;
+}
 
 /* True when the name starts with the prefix, without case. */
 bool header_has_prefix(const char *name, const char *prefix);

@@ -23,6 +23,7 @@ enum {
 	ACCEPT_PAUSE_MS = 100,   /* after EMFILE */
 	LINGER_MS = 2000,        /* for a client that still sends while it is told to stop … */
 	LINGER_READS_MAX = 1024, /* … and 64 MiB of it at most */
+	HEAD_BYTES_USUAL = 1000, /* of a reply */
 	DRAIN_WAIT_MS = 250,     /* for the rest of a body that the handler did not want */
 };
 
@@ -183,15 +184,15 @@ struct exchange {
 
 static bool is_framing_header(const char *name)
 {
-	return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0 ||
-	       strcasecmp(name, "Connection") == 0 || strcasecmp(name, "Date") == 0 ||
-	       strcasecmp(name, "Keep-Alive") == 0;
+	return header_name_equal(name, "Content-Length") || header_name_equal(name, "Transfer-Encoding") ||
+	       header_name_equal(name, "Connection") || header_name_equal(name, "Date") ||
+	       header_name_equal(name, "Keep-Alive");
 }
 
 /* A value that would break the line is not sent: nothing that a client stored may forge a header. */
-static bool is_sendable(const char *value)
+static bool is_sendable(const char *value, size_t length)
 {
-	return !strpbrk(value, "\r\n");
+	return !memchr(value, '\r', length) && !memchr(value, '\n', length);
 }
 
 struct framing {
@@ -231,15 +232,29 @@ static struct framing judge_framing(const struct exchange *exchange)
 	return framing;
 }
 
+static void append_header(struct buf *head, const char *name, const char *value)
+{
+	size_t length = strlen(value);
+	if (!is_sendable(value, length))
+		return;
+	buf_append_text(head, name);
+	buf_append(head, ": ", 2);
+	buf_append(head, value, length);
+	buf_append(head, "\r\n", 2);
+}
+
 /* Framing comes first: Python's clients lose what stands behind a name that is not ASCII, as names of metadata may be. */
 static void format_framing(const struct exchange *exchange, const struct framing *framing, struct buf *head)
 {
-	if (framing->own_length && is_sendable(framing->own_length))
-		buf_printf(head, "Content-Length: %s\r\n", framing->own_length);
-	else if (framing->has_length)
-		buf_printf(head, "Content-Length: %llu\r\n", (unsigned long long)framing->length);
-	else if (framing->chunked)
+	if (framing->own_length) {
+		append_header(head, "Content-Length", framing->own_length);
+	} else if (framing->has_length) {
+		buf_append_text(head, "Content-Length: ");
+		buf_append_decimal(head, framing->length);
+		buf_append(head, "\r\n", 2);
+	} else if (framing->chunked) {
 		buf_append_text(head, "Transfer-Encoding: chunked\r\n");
+	}
 	if (!exchange->keep_alive)
 		buf_append_text(head, "Connection: close\r\n");
 	else if (exchange->parser.keep_alive_asked)
@@ -249,19 +264,20 @@ static void format_framing(const struct exchange *exchange, const struct framing
 static void format_head(struct exchange *exchange, const struct framing *framing, struct buf *head)
 {
 	const struct reply *reply = &exchange->reply;
-	const char *reason = reply->reason ? reply->reason : status_reason(reply->status);
-	buf_printf(head, "HTTP/1.1 %d %s\r\n", reply->status, reason);
+	(void)buf_reserve(head, HEAD_BYTES_USUAL);
+	buf_append_text(head, "HTTP/1.1 ");
+	buf_append_decimal(head, (uint64_t)reply->status);
+	buf_append_byte(head, ' ');
+	buf_append_text(head, reply->reason ? reply->reason : status_reason(reply->status));
+	buf_append(head, "\r\n", 2);
 	format_framing(exchange, framing, head);
 	for (size_t i = 0; i < reply->headers.count; i++) {
 		const struct header *header = &reply->headers.items[i];
-		if (is_framing_header(header->name) || !is_sendable(header->value))
-			continue;
-		buf_append_text(head, header->name);
-		buf_append(head, ": ", 2);
-		buf_append_text(head, header->value);
-		buf_append(head, "\r\n", 2);
+		if (!is_framing_header(header->name))
+			append_header(head, header->name, header->value);
 	}
-	buf_printf(head, "Date: %s\r\n\r\n", http_date_now());
+	append_header(head, "Date", http_date_now());
+	buf_append(head, "\r\n", 2);
 }
 
 /* Streams the body; the head rides with its first piece. 0 or why it broke off. */
@@ -335,8 +351,7 @@ static int co_send_continue(struct wire_body *body)
 	buf_append_text(&head, "HTTP/1.1 100 Continue\r\n");
 	const struct headers *extra = exchange->request.continue_headers;
 	for (size_t i = 0; extra && i < extra->count; i++)
-		if (is_sendable(extra->items[i].value))
-			buf_printf(&head, "%s: %s\r\n", extra->items[i].name, extra->items[i].value);
+		append_header(&head, extra->items[i].name, extra->items[i].value);
 	buf_append(&head, "\r\n", 2);
 	int error = co_wire_send(body->socket, buf_slice(&head), NULL, false, body->timeout_ms);
 	buf_release(&head);

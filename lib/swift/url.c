@@ -41,9 +41,14 @@ struct slice url_decode(struct arena *arena, struct slice raw, bool plus_is_blan
 
 static bool is_unreserved(char byte)
 {
-	if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9'))
-		return true;
-	return byte == '_' || byte == '.' || byte == '-' || byte == '~';
+	static const bool unreserved[256] = {['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['0' ... '9'] = true,
+		['_'] = true,
+		['.'] = true,
+		['-'] = true,
+		['~'] = true};
+	return unreserved[(unsigned char)byte];
 }
 
 /* `room` has three times bytes.length bytes. */

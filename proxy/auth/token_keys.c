@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,17 @@ static void make_key(struct token_key *key, uint32_t id)
 		abort(); /* a machine without randomness must not hand out tokens */
 }
 
+struct token_keys *token_keys_new(void)
+{
+	static _Atomic uint64_t last_serial;
+	struct token_keys *keys = xcalloc(1, sizeof(*keys));
+	keys->serial = atomic_fetch_add(&last_serial, 1) + 1;
+	return keys;
+}
+
 struct token_keys *token_keys_random(void)
 {
-	struct token_keys *keys = xcalloc(1, sizeof(*keys));
+	struct token_keys *keys = token_keys_new();
 	make_key(&keys->keys[keys->count++], 1);
 	return keys;
 }
@@ -99,7 +108,7 @@ static const char *read_line(struct slice line, struct token_keys *keys)
 
 int token_keys_parse(struct slice text, const char *path, struct token_keys **ret_keys, char **ret_error)
 {
-	struct token_keys *keys = xcalloc(1, sizeof(*keys));
+	struct token_keys *keys = token_keys_new();
 	const char *wrong = NULL;
 	unsigned number = 0;
 	while (text.length && !wrong) {
@@ -228,8 +237,8 @@ int token_keys_rotate(const char *path, unsigned kept, uint32_t *ret_id, char **
 			return error;
 	}
 	if (!old)
-		old = xcalloc(1, sizeof(*old));
-	struct token_keys *keys = xcalloc(1, sizeof(*keys));
+		old = token_keys_new();
+	struct token_keys *keys = token_keys_new();
 	uint32_t id = next_id(old);
 	make_key(&keys->keys[keys->count++], id);
 	for (size_t i = 0; i < old->count && i < kept && keys->count < TOKEN_KEYS_MAX; i++)

@@ -13,8 +13,12 @@ struct token_key {
 };
 
 struct token_keys {
-	size_t count; /* at least 1 */
+	uint64_t serial; /* no other keys of this process have or had it; never 0 */
+	size_t count;    /* at least 1 */
 	struct token_key keys[TOKEN_KEYS_MAX];
 };
+
+/* Empty, with a serial. */
+struct token_keys *token_keys_new(void);
 
 #endif

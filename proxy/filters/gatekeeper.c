@@ -22,7 +22,7 @@ static bool is_internal(const char *name, void *argument)
 		if (header_has_prefix(name, prefixes[i]))
 			return true;
 	for (size_t i = 0; names[i]; i++)
-		if (strcasecmp(name, names[i]) == 0)
+		if (header_name_equal(name, names[i]))
 			return true;
 	return false;
 }

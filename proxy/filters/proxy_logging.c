@@ -5,11 +5,10 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/log.h"
-#include "lib/swift/url.h"
 #include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
 
-enum { TOKEN_CHARACTERS_SHOWN = 16 };
+enum { TOKEN_CHARACTERS_SHOWN = 16, LINE_BYTES_USUAL = 512 };
 
 struct logged {
 	struct body body; /* first: counts what is read of the client's, which it stands before */
@@ -32,24 +31,86 @@ struct logged {
  */
 static void add_field(struct buf *line, const char *text)
 {
-	if (line->length)
-		buf_append_byte(line, ' ');
+	static const bool plain[256] = {['a' ... 'z'] = true,
+		['A' ... 'Z'] = true,
+		['0' ... '9'] = true,
+		['_'] = true,
+		['.'] = true,
+		['-'] = true,
+		['~'] = true,
+		[':'] = true,
+		['/'] = true,
+		['{'] = true,
+		['}'] = true};
 	if (!text || !*text)
-		buf_append_byte(line, '-');
-	for (; text && *text; text++) {
-		if (strchr(":{}", *text))
-			buf_append_byte(line, *text);
-		else
-			url_encode_append(line, slice_of(text, 1), true);
+		text = "-";
+	char *at = buf_reserve(line, 3 * strlen(text) + 1);
+	if (line->length)
+		*at++ = ' ';
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		if (plain[byte]) {
+			*at++ = (char)byte;
+			continue;
+		}
+		*at++ = '%';
+		*at++ = "0123456789ABCDEF"[byte >> 4];
+		*at++ = "0123456789ABCDEF"[byte & 0xf];
 	}
+	*at = '\0';
+	line->length = (size_t)(at - line->data);
 }
 
+static void add_number(struct buf *line, uint64_t number)
+{
+	buf_append_byte(line, ' ');
+	buf_append_decimal(line, number);
+}
+
+/* 0 is shown as "-". */
 static void add_count(struct buf *line, uint64_t count)
 {
 	if (count)
-		buf_printf(line, " %llu", (unsigned long long)count);
+		add_number(line, count);
 	else
-		buf_append_text(line, " -");
+		buf_append(line, " -", 2);
+}
+
+/* Seconds and as many decimals as `fraction` has below 10^decimals. */
+static void add_seconds(struct buf *line, uint64_t seconds, uint64_t fraction, size_t decimals)
+{
+	char text[10] = ".";
+	for (size_t i = decimals; i > 0; i--, fraction /= 10)
+		text[i] = (char)('0' + fraction % 10);
+	add_number(line, seconds);
+	buf_append(line, text, decimals + 1);
+}
+
+static void add_time(struct buf *line, struct timespec time)
+{
+	add_seconds(line, (uint64_t)time.tv_sec, (uint64_t)time.tv_nsec, 9);
+}
+
+/* In tenths of a millisecond; 0 when the clock was set back. */
+static void add_duration(struct buf *line, struct timespec start, struct timespec end)
+{
+	int64_t ns = (end.tv_sec - start.tv_sec) * 1000000000 + (end.tv_nsec - start.tv_nsec);
+	uint64_t rounded = ns > 0 ? ((uint64_t)ns + 50000) / 100000 : 0;
+	add_seconds(line, rounded / 10000, rounded % 10000, 4);
+}
+
+/* "21/Nov/2026/06/50/57", formatted once a second. */
+static const char *date_of(time_t second)
+{
+	static __thread char text[32];
+	static __thread time_t formatted;
+	if (second != formatted) {
+		struct tm broken_down;
+		gmtime_r(&second, &broken_down);
+		(void)strftime(text, sizeof(text), "%d/%b/%Y/%H/%M/%S", &broken_down);
+		formatted = second;
+	}
+	return text;
 }
 
 /* What the log says: 499 for a client that went away, 500 for a reply that we broke off. */
@@ -58,16 +119,6 @@ static int logged_status(const struct reply *reply, int error)
 	if (error == -EIO)
 		return 500;
 	return error ? 499 : reply->status;
-}
-
-static void add_seconds(struct buf *line, double seconds, int digits)
-{
-	buf_printf(line, " %.*f", digits, seconds);
-}
-
-static double seconds_of(struct timespec time)
-{
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 static const char *client_of(const struct request *request)
@@ -88,18 +139,15 @@ static void finished(struct request *request, struct reply *reply, uint64_t byte
 	const struct proxy_context *context = proxy_context_of(request);
 	struct timespec end;
 	clock_gettime(CLOCK_REALTIME, &end);
-	struct tm broken_down;
-	gmtime_r(&end.tv_sec, &broken_down);
-	char date[32];
-	(void)strftime(date, sizeof(date), "%d/%b/%Y/%H/%M/%S", &broken_down);
 	struct buf line = BUF_INIT;
+	(void)buf_reserve(&line, LINE_BYTES_USUAL);
 	add_field(&line, client_of(request));
 	add_field(&line, request->remote_address);
-	add_field(&line, date);
+	add_field(&line, date_of(end.tv_sec));
 	add_field(&line, logged->method);
 	add_field(&line, context->client_path);
 	add_field(&line, request->http_1_0 ? "HTTP/1.0" : "HTTP/1.1");
-	buf_printf(&line, " %d", logged_status(reply, error));
+	add_number(&line, (uint64_t)logged_status(reply, error));
 	add_field(&line, logged->referer);
 	add_field(&line, logged->agent);
 	add_field(&line, logged->token);
@@ -108,11 +156,11 @@ static void finished(struct request *request, struct reply *reply, uint64_t byte
 	add_field(&line, logged->etag);
 	add_field(&line, request->transaction_id);
 	add_field(&line, NULL);
-	add_seconds(&line, seconds_of(end) - seconds_of(logged->start), 4);
+	add_duration(&line, logged->start, end);
 	add_field(&line, context->source);
 	add_field(&line, context->user);
-	add_seconds(&line, seconds_of(logged->start), 9);
-	add_seconds(&line, seconds_of(end), 9);
+	add_time(&line, logged->start);
+	add_time(&line, end);
 	add_field(&line, logged->policy_index);
 	log_raw(line.data);
 	buf_release(&line);

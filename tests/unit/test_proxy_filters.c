@@ -317,6 +317,7 @@ static void co_logged(struct proxy_fixture *fixture, const char *line, int finis
 		co_ask(&answer, line);
 		answer_release(&answer);
 	}
+	log_flush();
 	log_set_level(LOG_LEVEL_ERROR);
 	dup2(kept, 2);
 	close(kept);
