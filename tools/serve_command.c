@@ -108,6 +108,7 @@ static void start_servers(struct worker *worker)
 		struct http_server_options options = {
 			.handler = handler,
 			.context = context,
+			.role = (enum metric_role)role,
 			.limits = door ? door_limits(settings) : backend_limits,
 			.requests_max = (size_t)settings->swiftlet.requests_max,
 			.connections_max = (size_t)settings->swiftlet.connections_max,

@@ -64,9 +64,10 @@ struct connection {
 
 /* ---- accepting ---- */
 
-static void pause_accepting(struct http_server *server)
+static void pause_accepting(struct http_server *server, enum metric_refusal reason)
 {
 	server->paused = true;
+	metric_add(METRIC_REFUSED, 1, server->options.role, reason);
 	for (size_t i = 0; i < server->listener_count; i++)
 		event_del(server->listeners[i].event);
 }
@@ -86,6 +87,7 @@ static void resume_accepting(evutil_socket_t fd, short what, void *argument)
 static void connection_close(struct connection *connection)
 {
 	struct http_server *server = connection->server;
+	metric_add(METRIC_CONNECTIONS, -1, server->options.role);
 	*connection->previous = connection->next;
 	if (connection->next)
 		connection->next->previous = connection->previous;
@@ -128,6 +130,8 @@ static void connection_open(struct http_server *server, int fd, const struct soc
 		connection->next->previous = &connection->next;
 	server->connections = connection;
 	server->connection_count++;
+	metric_add(METRIC_CONNECTIONS, 1, server->options.role);
+	metric_add(METRIC_CONNECTIONS_ACCEPTED, 1, server->options.role);
 }
 
 static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
@@ -137,7 +141,7 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 	struct http_server *server = listener->server;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		if (server->connection_count >= server->options.connections_max) {
-			pause_accepting(server);
+			pause_accepting(server, METRIC_REFUSAL_CONNECTIONS_FULL);
 			return;
 		}
 		struct sockaddr_storage address;
@@ -148,7 +152,7 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			pause_accepting(server);
+			pause_accepting(server, METRIC_REFUSAL_NO_DESCRIPTORS);
 			struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
 			evtimer_add(server->resume_event, &pause);
 		}
@@ -427,9 +431,11 @@ static void handle(struct exchange *exchange)
 	if (!take_expectation(exchange)) {
 		reply_status(&exchange->reply, 417);
 		exchange->keep_alive = false;
+		metric_add(METRIC_REFUSED, 1, server->options.role, METRIC_REFUSAL_EXPECTATION);
 	} else if (server->request_count > server->options.requests_max) {
 		reply_status(&exchange->reply, 503);
 		headers_set(&exchange->reply.headers, "Retry-After", "1");
+		metric_add(METRIC_REFUSED, 1, server->options.role, METRIC_REFUSAL_TOO_MANY_REQUESTS);
 	} else {
 		server->options.handler(server->options.context, &exchange->request, &exchange->reply);
 	}
@@ -484,6 +490,8 @@ static bool co_exchange_fill(struct exchange *exchange, struct arena *arena, boo
 	server->request_count++;
 	exchange->counted = true;
 	if (result < 0) {
+		metric_add(METRIC_REFUSED, 1, server->options.role,
+			result == -EPROTO ? METRIC_REFUSAL_BAD_HEAD : METRIC_REFUSAL_HEAD_TIMEOUT);
 		refuse(exchange, result == -EPROTO ? exchange->parser.status : 408);
 		*ret_linger = true;
 		return true;

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/metrics.h"
 #include "lib/http/message.h"
 #include "lib/http/parser.h"
 
@@ -22,6 +23,7 @@ struct http_server;
 struct http_server_options {
 	co_handler_function *handler;
 	void *context;
+	enum metric_role role;         /* under which connections and refusals are counted */
 	struct http_limits limits;     /* of a request's head */
 	size_t requests_max;           /* in flight on this loop; above: 503 with Retry-After */
 	size_t connections_max;        /* open on this loop; above: not accepted until one closes */
