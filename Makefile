@@ -30,7 +30,7 @@ else
 flags := $(base_flags) -O1 -Wno-format-truncation -DSWIFTLET_SANITIZER_$(SANITIZER)=1 \
 	-fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined) $(CFLAGS)
 endif
-libraries := -lrocksdb -levent_core -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lpthread -lm
+libraries := -lrocksdb -levent_core -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lseccomp -lpthread -lm
 
 folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy proxy/auth proxy/filters tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
@@ -87,6 +87,7 @@ install: swiftlet
 	for unit in etc/systemd/*.service; do \
 		sed 's|/usr/local|$(PREFIX)|g' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$$(basename $$unit); \
 	done
+	install -D -m 0644 etc/sysusers.d/swiftlet.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/swiftlet.conf
 
 # ---- tests ----
 

@@ -25,6 +25,8 @@
 #include "proxy/proxy.h"
 #include "ring/ring.h"
 #include "ring/ring_store.h"
+#include "tools/privileges.h"
+#include "tools/sandbox.h"
 #include "tools/version.h"
 
 enum { DEVICES_MAX = 1024, UPDATER_RETRY_MS = 1000, UPDATER_CONCURRENCY = 8 };
@@ -39,6 +41,9 @@ struct node {
 	struct object_server *object_server;
 	struct container_server *container_server;
 	struct account_server *account_server;
+	struct sandbox *sandbox;
+	char *sandbox_state;
+	bool outgrew_sandbox;
 	struct object_updater *updaters[DEVICES_MAX];
 	size_t updater_count;
 	struct proxy_policy *proxy_policies;
@@ -152,10 +157,9 @@ static int recover(struct device *device, void *argument)
 	return object_store_recover(device);
 }
 
-static int open_devices(struct node *node, char **ret_error)
+static size_t collect_devices(struct node *node, const char *names[])
 {
 	const struct settings *settings = node->settings;
-	const char **names = xcalloc(DEVICES_MAX + 1, sizeof(*names));
 	size_t count = 0;
 	for (enum node_role role = NODE_OBJECT; role < NODE_ROLE_COUNT; role++) {
 		if (!has_role(node, role))
@@ -164,6 +168,22 @@ static int open_devices(struct node *node, char **ret_error)
 		for (size_t i = 0; role == NODE_OBJECT && i < settings->policy_count; i++)
 			add_ring_devices(node, role, settings->policies[i].index, names, &count);
 	}
+	return count;
+}
+
+static int check_privileges(const struct node *node, const char *names[], size_t count, char **ret_error)
+{
+	int error = 0;
+	for (size_t i = 0; i < count && !error; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", node->settings->swiftlet.devices, names[i]);
+		error = privileges_check_device(path, ret_error);
+	}
+	return error;
+}
+
+static int open_devices(struct node *node, const char *names[], size_t count, char **ret_error)
+{
+	const struct settings *settings = node->settings;
 	for (size_t i = 0; settings->swiftlet.mount_check && i < count; i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
 		mark_mounted(path, names[i]);
@@ -184,9 +204,6 @@ static int open_devices(struct node *node, char **ret_error)
 		*ret_error = xasprintf("devices %s: %s", settings->swiftlet.devices, strerror(-error));
 	else if (count == 0)
 		log_warning("no device of the rings belongs to an address of this process");
-	for (size_t i = 0; i < count; i++)
-		free((char *)names[i]);
-	free(names);
 	return error;
 }
 
@@ -327,6 +344,130 @@ static size_t container_nodes(void *context, struct slice account, struct slice 
 		ret_nodes[i] = (struct object_updater_node){
 			.ip = devices[i]->ip, .port = devices[i]->port, .device = devices[i]->device};
 	return count < max ? count : max;
+}
+
+/* ---- the sandbox ---- */
+
+struct address {
+	const char *ip;
+	int port;
+};
+
+/* Whether `test` says so of any ring that the process uses. */
+static bool any_ring(struct node *node,
+	bool (*test)(struct node *node, struct ring *ring, const struct address *address),
+	const struct address *address)
+{
+	const struct settings *settings = node->settings;
+	bool found = false;
+	for (enum ring_kind kind = RING_ACCOUNT; kind <= RING_OBJECT && !found; kind++) {
+		for (size_t i = 0; i < (kind == RING_OBJECT ? settings->policy_count : 1) && !found; i++) {
+			struct ring *ring = ring_store_get(node->rings, kind, settings->policies[i].index);
+			if (!ring)
+				continue;
+			found = test(node, ring, address);
+			ring_unref(ring);
+		}
+	}
+	return found;
+}
+
+static bool names_address(struct node *node, struct ring *ring, const struct address *address)
+{
+	(void)node;
+	return ring_has(ring, address->ip, address->port);
+}
+
+/* The kernel knows ports alone; addresses are ours to check. */
+static bool may_connect(void *context, const char *ip, int port)
+{
+	return any_ring(context, names_address, &(struct address){ip, port});
+}
+
+static bool allow_ports(struct node *node, struct ring *ring, const struct address *address)
+{
+	(void)address;
+	for (size_t i = 0; i < ring_device_count(ring); i++) {
+		const struct ring_device *device = ring_device_at(ring, i);
+		if (!device)
+			continue;
+		sandbox_allow_connect(node->sandbox, device->port);
+		sandbox_allow_connect(node->sandbox, device->replication_port);
+	}
+	return false;
+}
+
+static bool names_closed_port(struct node *node, struct ring *ring, const struct address *address)
+{
+	(void)address;
+	for (size_t i = 0; i < ring_device_count(ring); i++) {
+		const struct ring_device *device = ring_device_at(ring, i);
+		if (!device || sandbox_may_connect(node->sandbox, device->port))
+			continue;
+		log_warning("the rings name port %d, which the sandbox was made without: it stays closed until this "
+			    "process is started again",
+			device->port);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * A rule on a directory does not hold for what is mounted on it later, so devices that are mount points, or may become
+ * some, need one on the folder above. A plain directory with our marker never becomes another one.
+ */
+static bool needs_whole_folder(const struct settings *settings, const char *names[], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
+		_cleanup_free_ char *marker = xasprintf("%s/swiftlet.device", path);
+		struct stat status;
+		if (stat(marker, &status) || is_mount_point(path))
+			return true;
+	}
+	return !settings->swiftlet.mount_check;
+}
+
+static void allow_devices(struct node *node, const char *names[], size_t count)
+{
+	const struct settings *settings = node->settings;
+	if (needs_whole_folder(settings, names, count)) {
+		sandbox_allow_write(node->sandbox, settings->swiftlet.devices);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
+		sandbox_allow_write(node->sandbox, path);
+	}
+}
+
+static int enter_sandbox(struct node *node, const char *names[], size_t count, char **ret_error)
+{
+	const struct settings *settings = node->settings;
+	enum sandbox_mode mode = SANDBOX_ON;
+	(void)sandbox_mode_parse(settings->swiftlet.sandbox, &mode);
+	node->sandbox = sandbox_new();
+	if (count)
+		allow_devices(node, names, count);
+	sandbox_allow_read(node->sandbox, settings->swiftlet.rings);
+	sandbox_allow_read_beside(node->sandbox, settings->auth.token_keys);
+	sandbox_allow_read_beside(node->sandbox, settings->proxy.disable_path);
+	(void)any_ring(node, allow_ports, NULL);
+	backend_set_gate(may_connect, node);
+	int error = sandbox_enter(node->sandbox, mode, &node->sandbox_state);
+	if (error)
+		*ret_error = xasprintf("cannot enter the sandbox ([swiftlet] sandbox): %s", strerror(-error));
+	return error;
+}
+
+const char *node_sandbox_state(const struct node *node)
+{
+	return node->sandbox_state;
+}
+
+bool node_outgrew_sandbox(const struct node *node)
+{
+	return node->outgrew_sandbox;
 }
 
 /* ---- the servers ---- */
@@ -480,6 +621,23 @@ static int make_proxy(struct node *node, char **ret_error)
 	return 0;
 }
 
+/* The devices of this process, with the sandbox around it before they are opened. */
+static int open_storage(struct node *node, char **ret_error)
+{
+	const char **names = xcalloc(DEVICES_MAX + 1, sizeof(*names));
+	bool storage = has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) || has_role(node, NODE_ACCOUNT);
+	size_t count = storage ? collect_devices(node, names) : 0;
+	int error = check_privileges(node, names, count, ret_error);
+	if (!error)
+		error = enter_sandbox(node, names, count, ret_error);
+	if (!error && storage)
+		error = open_devices(node, names, count, ret_error);
+	for (size_t i = 0; i < count; i++)
+		free((char *)names[i]);
+	free(names);
+	return error;
+}
+
 int node_new(const struct settings *settings, struct node **ret_node, char **ret_error)
 {
 	struct node *node = xcalloc(1, sizeof(*node));
@@ -490,9 +648,7 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 	int error = ring_store_open(settings->swiftlet.rings, &node->rings, ret_error);
 	if (!error) {
 		register_addresses(node);
-		bool storage =
-			has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) || has_role(node, NODE_ACCOUNT);
-		error = storage ? open_devices(node, ret_error) : 0;
+		error = open_storage(node, ret_error);
 	}
 	if (!error && has_role(node, NODE_OBJECT))
 		make_object_server(node);
@@ -523,6 +679,8 @@ void node_free(struct node *node)
 	proxy_free(node->proxy);
 	auth_free(node->auth);
 	ring_store_free(node->rings);
+	sandbox_free(node->sandbox);
+	free(node->sandbox_state);
 	for (size_t i = 0; i < node->settings->policy_count; i++)
 		free((char *)node->proxy_policies[i].aliases);
 	free(node->proxy_policies);
@@ -588,7 +746,8 @@ void node_stop_background(struct node *node)
 
 void node_refresh(struct node *node)
 {
-	(void)ring_store_reload(node->rings);
+	if (ring_store_reload(node->rings) > 0 && !node->outgrew_sandbox)
+		node->outgrew_sandbox = any_ring(node, names_closed_port, NULL);
 	if (node->devices)
 		device_set_retry(node->devices);
 }

@@ -15,7 +15,10 @@ struct node;
 
 enum node_role { NODE_PROXY, NODE_OBJECT, NODE_CONTAINER, NODE_ACCOUNT, NODE_ROLE_COUNT };
 
-/* Opens rings and devices, makes the servers of the roles. 0, or a negative errno with a malloc'ed line. */
+/*
+ * Opens rings and devices, makes the servers of the roles. Between rings and devices, before there is any other thread,
+ * the process goes into its sandbox. 0, or a negative errno with a malloc'ed line.
+ */
 int node_new(const struct settings *settings, struct node **ret_node, char **ret_error);
 /* All loops must have ended. NULL is accepted. */
 void node_free(struct node *node);
@@ -27,6 +30,11 @@ const struct text_list *node_binds(const struct settings *settings, enum node_ro
 /* Starts the coroutines of the background work on the current loop; stop makes them end. */
 void node_start_background(struct node *node);
 void node_stop_background(struct node *node);
+
+/* What keeps the process in, for the log. */
+const char *node_sandbox_state(const struct node *node);
+/* Whether a ring that was loaded again names a port that the sandbox refuses; logged when it is found. */
+bool node_outgrew_sandbox(const struct node *node);
 
 /* Every few seconds: rings that changed, devices that came back. */
 void node_refresh(struct node *node);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,27 +20,31 @@
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
 #include "lib/co/co.h"
-#include "lib/co/socket.h"
 #include "lib/http/body.h"
 #include "lib/http/server.h"
 #include "proxy/proxy.h"
 #include "tools/idle.h"
+#include "tools/listeners.h"
 #include "tools/node.h"
+#include "tools/notify.h"
+#include "tools/privileges.h"
 
 /*
- *	supervisor ──fork──► server: worker threads, each a loop with its own listeners
+ *	supervisor ──fork──► server: worker threads, each a loop with its own listeners, in a sandbox
  *	     │                  │
- *	     └── restarts it when it dies by a signal; passes SIGTERM, SIGINT and SIGHUP on
+ *	     └── binds the addresses, gives up root, restarts the server when it dies by a signal or asks for it;
+ *	         passes SIGTERM, SIGINT and SIGHUP on
  */
 
 enum {
-	WORKERS_MAX = 256,
 	REFRESH_MS = 5000,
 	TRIM_MS = 2000,
 	DRAIN_CHECK_MS = 20,
 	RESTART_MS_FIRST = 500,
 	RESTART_MS_MAX = 30000,
+	AGAIN_MS_MAX = 10000,
 	EXIT_USAGE = 2,
+	EXIT_AGAIN = 75, /* of a server that is to be started again at once: EX_TEMPFAIL */
 };
 
 static const char help[] =
@@ -74,10 +79,10 @@ struct service {
 	const struct settings *settings;
 	struct node *node;
 	struct worker workers[WORKERS_MAX];
-	size_t worker_count;
-	int listeners[WORKERS_MAX][NODE_ROLE_COUNT][16];
-	size_t listener_counts[NODE_ROLE_COUNT];
+	struct listeners listeners;
 	atomic_bool reload;
+	bool supervised;
+	bool again; /* the supervisor is to start another server when this one has stopped */
 };
 
 static struct http_limits door_limits(const struct settings *settings)
@@ -118,9 +123,9 @@ static void start_servers(struct worker *worker)
 			.refused = door ? proxy_refused : NULL,
 		};
 		worker->servers[role] = http_server_new(&options);
-		for (size_t i = 0; i < worker->service->listener_counts[role]; i++)
-			(void)http_server_listen(
-				worker->servers[role], worker->service->listeners[worker->index][role][i]);
+		const struct listeners *listeners = &worker->service->listeners;
+		for (size_t i = 0; i < listeners->counts[role]; i++)
+			(void)http_server_listen(worker->servers[role], listeners->fds[worker->index][role][i]);
 	}
 }
 
@@ -137,6 +142,22 @@ static void trim(struct worker *worker)
 	}
 }
 
+/* At a time of its own, so that the nodes of a cluster do not all do it at once. */
+static uint64_t time_to_start_again(void)
+{
+	unsigned random = 0;
+	(void)!getrandom(&random, sizeof(random), 0);
+	return deadline_after_ms(random % AGAIN_MS_MAX);
+}
+
+/* A ring names ports that the sandbox was made without: only a new process can have a wider one. */
+static void start_again(struct service *service)
+{
+	log_info("stopping, to start again with a sandbox for the rings as they are now");
+	service->again = true;
+	(void)kill(getpid(), SIGTERM);
+}
+
 /* Background work and the regular look at rings and devices run on the first loop. */
 static void co_housekeep(void *argument)
 {
@@ -144,6 +165,7 @@ static void co_housekeep(void *argument)
 	struct service *service = worker->service;
 	uint64_t refresh_at = deadline_after_ms(REFRESH_MS);
 	uint64_t trim_at = deadline_after_ms(TRIM_MS);
+	uint64_t again_at = CO_FOREVER;
 	while (!atomic_load(&worker->stopping)) {
 		co_sleep_ms(200);
 		if (loop_now_ms() >= trim_at) {
@@ -154,11 +176,19 @@ static void co_housekeep(void *argument)
 			continue;
 		if (atomic_exchange(&service->reload, false)) {
 			log_info("loading token keys and rings again");
+			notify_reloading();
 			node_reload(service->node);
+			notify_send("READY=1");
 		}
 		if (loop_now_ms() >= refresh_at) {
 			node_refresh(service->node);
 			refresh_at = deadline_after_ms(REFRESH_MS);
+		}
+		if (again_at == CO_FOREVER && service->supervised && node_outgrew_sandbox(service->node))
+			again_at = time_to_start_again();
+		if (loop_now_ms() >= again_at) {
+			start_again(service);
+			return;
 		}
 	}
 }
@@ -218,30 +248,6 @@ static void *worker_main(void *argument)
 
 /* ---- the server process ---- */
 
-static int listen_role(struct service *service, enum node_role role, char **ret_error)
-{
-	const struct text_list *binds = node_binds(service->settings, role);
-	for (size_t i = 0; i < binds->count && i < 16; i++) {
-		char ip[46];
-		int port;
-		int error = socket_address_parse(binds->items[i], ip, &port);
-		if (!error)
-			error = socket_probe(ip, port);
-		for (size_t w = 0; !error && w < service->worker_count; w++) {
-			int fd = socket_listen(ip, port, (int)service->settings->swiftlet.backlog);
-			service->listeners[w][role][i] = fd;
-			error = fd < 0 ? fd : 0;
-		}
-		if (error) {
-			*ret_error = xasprintf("cannot listen on %s: %s", binds->items[i],
-				error == -EADDRINUSE ? "the port is in use by another process" : strerror(-error));
-			return error;
-		}
-		service->listener_counts[role]++;
-	}
-	return 0;
-}
-
 static size_t worker_count(const struct settings *settings)
 {
 	long count = settings->swiftlet.workers ? (long)settings->swiftlet.workers : sysconf(_SC_NPROCESSORS_ONLN);
@@ -260,19 +266,10 @@ static void raise_limits(void)
 
 static int start_service(struct service *service, char **ret_error)
 {
-	service->worker_count = worker_count(service->settings);
-	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++) {
-		static const char *const names[] = {"proxy", "object", "container", "account"};
-		if (!settings_has_role(service->settings, names[role]))
-			continue;
-		int error = listen_role(service, role, ret_error);
-		if (error)
-			return error;
-	}
 	int error = node_new(service->settings, &service->node, ret_error);
 	if (error)
 		return error;
-	for (size_t i = 0; i < service->worker_count; i++) {
+	for (size_t i = 0; i < service->listeners.worker_count; i++) {
 		struct worker *worker = &service->workers[i];
 		worker->service = service;
 		worker->index = i;
@@ -312,39 +309,45 @@ static void *end_hard(void *argument)
 static void stop_service(struct service *service)
 {
 	log_info("stopping: no new connections, requests in flight end");
+	if (service->again)
+		listeners_refuse(&service->listeners);
+	else
+		notify_send("STOPPING=1");
 	pthread_t last_resort;
 	if (pthread_create(&last_resort, NULL, end_hard, (void *)service->settings) == 0)
 		(void)pthread_detach(last_resort);
-	for (size_t i = 0; i < service->worker_count; i++) {
+	for (size_t i = 0; i < service->listeners.worker_count; i++) {
 		service->workers[i].stop.call = on_stop;
 		loop_post(service->workers[i].loop, &service->workers[i].stop);
 	}
-	for (size_t i = 0; i < service->worker_count; i++)
+	for (size_t i = 0; i < service->listeners.worker_count; i++)
 		pthread_join(service->workers[i].thread, NULL);
 }
 
-static int run_server(const struct settings *settings, const sigset_t *signals)
+static int run_server(struct service *service, const sigset_t *signals)
 {
-	static struct service service;
-	service.settings = settings;
+	const struct settings *settings = service->settings;
 	raise_limits();
 	heap_tame();
+	(void)prctl(PR_SET_DUMPABLE, settings->swiftlet.core_dumps ? 1 : 0);
 	char *error = NULL;
-	if (start_service(&service, &error)) {
+	if (start_service(service, &error)) {
 		(void)fprintf(stderr, "swiftlet: %s\n", error ? error : "cannot start");
 		return 1;
 	}
-	log_info("serving with %zu workers", service.worker_count);
-	wait_for_stop(&service, signals);
-	stop_service(&service);
-	node_free(service.node);
+	log_info("serving with %zu workers; sandbox: %s", service->listeners.worker_count,
+		node_sandbox_state(service->node));
+	notify_send("READY=1");
+	wait_for_stop(service, signals);
+	stop_service(service);
+	node_free(service->node);
 	log_info("stopped");
-	return 0;
+	return service->again ? EXIT_AGAIN : 0;
 }
 
 /* ---- the supervisor ---- */
 
-static pid_t start_child(const struct settings *settings, const sigset_t *signals)
+static pid_t start_child(struct service *service, const sigset_t *signals)
 {
 	pid_t parent = getpid();
 	pid_t child = fork();
@@ -354,7 +357,8 @@ static pid_t start_child(const struct settings *settings, const sigset_t *signal
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(1);
-	_exit(run_server(settings, signals));
+	listeners_resume(&service->listeners);
+	_exit(run_server(service, signals));
 }
 
 static void sleep_ms(long duration_ms)
@@ -363,35 +367,48 @@ static void sleep_ms(long duration_ms)
 	(void)nanosleep(&pause, NULL);
 }
 
-static int supervise(const struct settings *settings, const sigset_t *signals)
+/* Looks after one child until it dies; its wait status. After a signal that stops us, ret_stopping is true. */
+static int watch_child(struct service *service, const sigset_t *signals, pid_t child, bool *ret_stopping)
 {
-	long restart_ms = RESTART_MS_FIRST;
-	bool stopping = false;
-	pid_t child = start_child(settings, signals);
-	time_t started = time(NULL);
 	for (;;) {
 		int number, status;
 		if (sigwait(signals, &number))
 			continue;
 		if (number != SIGCHLD) {
-			stopping |= number != SIGHUP;
 			(void)kill(child, number);
+			if (number != SIGHUP) {
+				*ret_stopping = true;
+				listeners_close(&service->listeners);
+			}
 			continue;
 		}
-		if (waitpid(child, &status, WNOHANG) != child)
-			continue;
-		if (WIFEXITED(status))
-			return WEXITSTATUS(status);
+		if (waitpid(child, &status, WNOHANG) == child)
+			return status;
+	}
+}
+
+static int supervise(struct service *service, const sigset_t *signals)
+{
+	long restart_ms = RESTART_MS_FIRST;
+	bool stopping = false;
+	for (;;) {
+		pid_t child = start_child(service, signals);
+		time_t started = time(NULL);
+		int status = watch_child(service, signals, child, &stopping);
+		if (WIFEXITED(status)) {
+			if (WEXITSTATUS(status) == EXIT_AGAIN && !stopping)
+				continue;
+			return WEXITSTATUS(status) == EXIT_AGAIN ? 0 : WEXITSTATUS(status);
+		}
 		log_error("the server died by signal %d", WTERMSIG(status));
 		if (stopping)
 			return 1;
+		listeners_refuse(&service->listeners);
 		if (time(NULL) - started > 60)
 			restart_ms = RESTART_MS_FIRST;
 		sleep_ms(restart_ms);
 		restart_ms = restart_ms * 2 > RESTART_MS_MAX ? RESTART_MS_MAX : restart_ms * 2;
 		log_info("starting it again");
-		child = start_child(settings, signals);
-		started = time(NULL);
 	}
 }
 
@@ -414,6 +431,22 @@ static sigset_t block_signals(void)
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
 	return signals;
+}
+
+static int serve(const struct settings *settings, bool alone, const sigset_t *signals)
+{
+	static struct service service;
+	service.settings = settings;
+	service.supervised = !alone;
+	char *error = NULL;
+	if (listeners_open(&service.listeners, settings, worker_count(settings), &error) ||
+		privileges_drop(settings->swiftlet.user, &error)) {
+		(void)fprintf(stderr, "swiftlet: %s\n", error);
+		free(error);
+		return 1;
+	}
+	notify_init();
+	return alone ? run_server(&service, signals) : supervise(&service, signals);
 }
 
 int serve_command(int argc, char **argv)
@@ -451,7 +484,7 @@ int serve_command(int argc, char **argv)
 	(void)log_level_parse(settings->swiftlet.log_level, &level);
 	log_init("swiftlet", level);
 	sigset_t signals = block_signals();
-	int code = alone ? run_server(settings, &signals) : supervise(settings, &signals);
+	int code = serve(settings, alone, &signals);
 	settings_free(settings);
 	return code;
 }

@@ -94,6 +94,11 @@ int co_backend_call(enum backend_service service, const char *ip, int port, stru
 	return call_local(local, request, reply);
 }
 
+void backend_set_gate(bool (*may_connect)(void *context, const char *ip, int port), void *context)
+{
+	client_set_gate(may_connect, context);
+}
+
 void backend_pool_release(void)
 {
 	client_pool_release();

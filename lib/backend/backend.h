@@ -43,6 +43,12 @@ int co_backend_call(enum backend_service service, const char *ip, int port, stru
 /* True when (ip, port) is a server of this process. */
 bool backend_is_local(enum backend_service service, const char *ip, int port);
 
+/*
+ * Asked before each new connection to another process: whether anything is to be found at (ip, port) at all. One that
+ * is refused answers -EACCES. Set before the loops run; without one all are welcome. From any thread.
+ */
+void backend_set_gate(bool (*may_connect)(void *context, const char *ip, int port), void *context);
+
 /* Closes the calling thread's idle connections (at the end of a thread). */
 void backend_pool_release(void);
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/http/wire.h"
 
@@ -29,6 +30,31 @@ struct client_connection {
 /* Idle connections of this thread. */
 static __thread struct client_connection *idle_first;
 static __thread size_t idle_count;
+
+/* ---- where to connect ---- */
+
+static bool (*gate)(void *context, const char *ip, int port);
+static void *gate_context;
+static _Atomic uint64_t next_complaint_ms;
+
+void client_set_gate(bool (*may_connect)(void *context, const char *ip, int port), void *context)
+{
+	gate = may_connect;
+	gate_context = context;
+}
+
+/* Logged once a second at most. */
+static bool may_connect_to(const char *ip, int port)
+{
+	if (!gate || gate(gate_context, ip, port))
+		return true;
+	uint64_t now = loop_now_ms();
+	if (now >= next_complaint_ms) {
+		next_complaint_ms = now + 1000;
+		log_warning("refused to connect to %s port %d: no ring names it", ip, port);
+	}
+	return false;
+}
 
 /* ---- connections ---- */
 
@@ -121,6 +147,8 @@ static int connection_get(
 		*ret = connection;
 		return 0;
 	}
+	if (!may_connect_to(ip, port))
+		return -EACCES;
 	connection = xcalloc(1, sizeof(*connection));
 	(void)snprintf(connection->ip, sizeof(connection->ip), "%s", ip);
 	connection->port = port;

@@ -11,6 +11,9 @@
 int co_client_call(const char *ip, int port, struct request *request, struct reply *reply,
 	const struct backend_timeouts *timeouts);
 
+/* As backend_set_gate(). */
+void client_set_gate(bool (*may_connect)(void *context, const char *ip, int port), void *context);
+
 /* Closes the calling thread's idle connections. */
 void client_pool_release(void);
 

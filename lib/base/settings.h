@@ -77,6 +77,9 @@ struct settings {
 		int64_t connections_max;
 		int64_t backlog;
 		int64_t stop_timeout_ms;
+		const char *user;    /* "" to stay who we are */
+		const char *sandbox; /* a word that sandbox_mode_parse() takes */
+		bool core_dumps;
 		const char *log_level; /* a word that log_level_parse() takes */
 	} swiftlet;
 	struct {
