@@ -4,6 +4,7 @@
 #	make check          every test; make check-quick is the short loop (under three minutes)
 #	make                builds ./swiftlet
 #	make install        DESTDIR= PREFIX=/usr/local
+#	make bench          beside Debian's Swift; make bench-limits beside what the parts give
 #	make lint fuzz crash           see below
 #
 # SANITIZER=address or SANITIZER=thread builds in a directory of its own, with gcc's sanitizers.
@@ -63,11 +64,11 @@ $(build)/tests/%: tests/%.c $(library)
 	@echo '  LD $@'
 	@$(CC) $(flags) -Wno-frame-larger-than -MMD -MP $(LDFLAGS) -o $@ $< $(library) -lcmocka $(libraries)
 
-# Linked with nothing of ours: what it measures must not change it.
-$(build)/tests/bench/load: tests/bench/load.c
+# Linked with nothing of ours: what they measure must not change them.
+$(build)/tests/bench/load $(build)/tests/bench/parts: $(build)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	@echo '  LD $@'
-	@$(CC) $(flags) -o $@ $<
+	@$(CC) $(flags) -Wno-frame-larger-than -o $@ $< $(if $(filter parts,$*),-lrocksdb -lcrypto -lxxhash)
 
 # ---- running and installing ----
 
@@ -126,11 +127,31 @@ ROUNDS ?= 200
 crash: swiftlet
 	ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/cluster/test_crash.py
 
-# Beside Debian's Swift, on a disk and on tmpfs; BENCH='--rows "PUT*" --dir /dev/shm' and the like choose.
+# Beside Debian's Swift, and beside what the parts give, on a disk (/var/tmp) and on tmpfs (/dev/shm), or only below
+# BENCH_DIR; BENCH='--rows "PUT*" --only swiftlet' and more: tests/bench/bench --help.
+BENCH_DIR ?=
+bench_options = $(if $(BENCH_DIR),--dir $(BENCH_DIR)) $(BENCH)
+bench_programs := $(build)/tests/bench/load $(build)/tests/bench/parts
+
+.PHONY: bench-programs
+bench-programs:
+	@tools/install-dependencies build bench
+	@$(MAKE) --no-print-directory -j$$(nproc) swiftlet $(bench_programs)
+
 .PHONY: bench
-bench: swiftlet $(build)/tests/bench/load
-	@tools/install-dependencies bench
-	@$(PYTHON) tests/bench/bench $(BENCH)
+bench: bench-programs
+	@$(PYTHON) tests/bench/bench $(bench_options)
+
+.PHONY: bench-limits
+bench-limits: bench-programs
+	@$(PYTHON) tests/bench/bench_limits $(bench_options)
+
+# Both, and README's section "Measured speed" from them.
+.PHONY: bench-readme
+bench-readme: bench-programs
+	@$(PYTHON) tests/bench/bench
+	@$(PYTHON) tests/bench/bench_limits
+	@$(PYTHON) tests/bench/bench --report --readme
 
 .PHONY: clean
 clean:

@@ -3,7 +3,8 @@
  * size into RocksDB from as many threads. Below SWIFTLET_TEST_TMP, TMPDIR or /tmp: put the disk in
  * question there.
  *
- *	bench_device [seconds per figure, default 3]
+ *	make build/plain/tests/bench/bench_device
+ *	build/plain/tests/bench/bench_device [seconds per figure, default 3]
  */
 #include <inttypes.h>
 #include <pthread.h>

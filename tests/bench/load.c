@@ -45,6 +45,7 @@ enum {
 	DISCARD_BYTES = 1 << 20,     /* most that one recv throws away */
 	REQUEST_BYTES_MAX = 8 << 10, /* line and headers of a request */
 	CONNECTIONS_MAX = 100000,
+	IDLE_BUSY = 32, /* requests in flight while idle connections are made */
 	EVENTS = 256,
 	STALL_MS = 60000, /* nothing from any connection: the run is given up */
 	STEPS = 64,       /* of the histogram for each power of two: 1.6 % */
@@ -78,6 +79,7 @@ struct load {
 	int status;
 	int64_t reply_bytes; /* -1: any */
 	bool idle;
+	size_t busy_max; /* requests in flight */
 
 	int epoll;
 	struct connection *connections;
@@ -285,8 +287,8 @@ static void connection_done(struct load *load, struct connection *connection)
 		close(connection->fd);
 		connection_open(load, connection);
 	}
-	if (!load->idle && may_start(load))
-		connection_begin(load, connection);
+	if (may_start(load))
+		connection_begin(load, load->idle ? &load->connections[load->begun] : connection);
 }
 
 static void connection_failed(struct load *load, struct connection *connection, const char *what)
@@ -509,7 +511,7 @@ static void run(struct load *load)
 	load->ended_ns = load->started_ns;
 	if (load->duration_ns)
 		load->deadline_ns = load->started_ns + load->duration_ns;
-	for (size_t i = 0; i < load->connection_count && may_start(load); i++)
+	for (size_t i = 0; i < load->connection_count && i < load->busy_max && may_start(load); i++)
 		connection_begin(load, &load->connections[i]);
 	while (load->busy)
 		serve_events(load, STALL_MS);
@@ -636,6 +638,7 @@ static void read_command_line(struct load *load, int argc, char **argv)
 	load->path = argv[optind + 1];
 	if (load->connection_count < 1 || load->connection_count > CONNECTIONS_MAX)
 		fail("from 1 to %d connections", CONNECTIONS_MAX);
+	load->busy_max = load->idle ? IDLE_BUSY : load->connection_count;
 	if (load->idle)
 		load->count = load->connection_count;
 	if (!load->count && !load->duration_ns)

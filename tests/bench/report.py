@@ -11,6 +11,7 @@ import time
 from rows import GIB, MIB, title
 
 COLUMNS = ('Row', 'Swift', 'swiftlet', 'Ratio', 'Target', 'p50 ms', 'p99 ms', 'CPU µs a request', 'Errors')
+IDLE_BYTES, CONNECTION_BYTES = 100 * MIB, 8 << 10  # swiftlet is to stay below these
 FIGURES = ('rate', 'p50_us', 'p99_us', 'cpu_us', 'load_cpu_us')
 
 
@@ -71,8 +72,8 @@ class Results:
         self.data['memory'].update(memory)
         self._save()
 
-    def keep_limits(self, limits):
-        self.data['limits'].update(limits)
+    def keep_limit(self, name, found):
+        self.data['limits'][name] = found
         self._save()
 
     def _save(self):
@@ -100,11 +101,15 @@ def milliseconds(us):
     return '{:,.0f}'.format(us / 1e3) if us >= 1e5 else '%.3g' % (us / 1e3)
 
 
+def mark(figure, target):
+    return 'met' if figure >= target else '**missed**'
+
+
 def target_of(row, medium, ratio):
     target = row.disk if medium == 'disk' else row.memory
     if target is None:
         return ''
-    return '%g%s' % (target, '' if not ratio else ' met' if ratio >= target else ' **missed**')
+    return '%g %s' % (target, mark(ratio, target) if ratio else '')
 
 
 def row_cells(row, kept, medium):
@@ -122,10 +127,19 @@ def table(columns, lines):
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in made)
 
 
-def memory_lines(memory):
+def memory_text(memory):
+    """Sentences on resident memory, with the two targets of swiftlet."""
     names = {'swift': 'Swift and memcached', 'swiftlet': 'swiftlet'}
-    return ['%s: %.0f MiB after the load, %.0f MiB when idle' % (names[store], sizes['busy'] / MIB, sizes['idle'] / MIB)
-            for store, sizes in sorted(memory.items())]
+    parts = ['%s %.0f MiB after the load, %.0f MiB after %d s without' % (
+        names[store], sizes['busy'] / MIB, sizes['idle'] / MIB, sizes['seconds'])
+        for store, sizes in sorted(memory.items())]
+    text = 'Resident memory: ' + '; '.join(parts)
+    ours = memory.get('swiftlet')
+    if ours:
+        text += ' (target: below {} MiB, {}); {:,} idle connections to a fresh one take {:,.0f} bytes each '.format(
+            IDLE_BYTES // MIB, mark(IDLE_BYTES, ours['idle']), ours['connections'], ours['connection_bytes'])
+        text += '(target: below {:,}, {})'.format(CONNECTION_BYTES, mark(CONNECTION_BYTES, ours['connection_bytes']))
+    return text + '.'
 
 
 def tables(results, rows):
@@ -138,15 +152,63 @@ def tables(results, rows):
             parts.append('%s (%s, %s):' % (kept.heading(), data['when'], data['machine']))
             parts.append(table(COLUMNS, lines))
         if data['memory']:
-            parts.append('Resident memory: ' + '; '.join(memory_lines(data['memory'])) + '.')
+            parts.append(memory_text(data['memory']))
     return '\n\n'.join(parts) + '\n'
 
 
+# ---- limits ----
+
+LIMIT_COLUMNS = ('Limit', 'This machine', 'swiftlet', '', 'Share', 'Target')
+
+
+def limit_cells(name, found):
+    def amount(figure):
+        return '{:,.0f}'.format(figure) + (' ' if found['unit'] == 'MiB/s' else '') + found['unit']
+
+    if not found['row']:
+        return [name, amount(found['figure']), '', '', '', '']
+    target = '%g %s' % (found['target'], mark(found['share'], found['target'])) if found['target'] else ''
+    return [name, amount(found['figure']), found['row'], amount(found['swiftlet']), '%.2f' % found['share'], target]
+
+
+def limit_line(name, found):
+    cells = limit_cells(name, found)
+    return '%-66s %-14s %-14s %-14s %s %s' % tuple(cells)
+
+
+def limit_tables(results):
+    parts = []
+    for kept in results:
+        lines = [limit_cells(name, found) for name, found in kept.data['limits'].items()]
+        if lines:
+            parts += ['%s, limits (%s):' % (kept.heading(), kept.data['when']), table(LIMIT_COLUMNS, lines)]
+        costs = [found['load_cpu_us'] for found in kept.data['limits'].values() if found.get('load_cpu_us')]
+        for found in kept.data['limits'].values():
+            if 'load_cpu_us' in found:
+                cost = found['load_cpu_us']
+                parts.append('The load generator took {:.1f} µs of a core for each 4 KiB reply of nginx: it could take '
+                             '{:,.0f}/s with a core to itself.'.format(cost, 1e6 / cost))
+    return '\n\n'.join(parts) + '\n'
+
+
+# ---- README ----
+
 BEGIN, END = '<!-- speed: begin -->\n', '<!-- speed: end -->'
+README = """\
+`make bench` measured this, and `make bench-limits`; `make bench-readme` does both again and writes it here. Debian's
+Swift 2.30 runs beside swiftlet: proxy, object, container and account server with two workers each, memcached, tempauth
+and the pipeline that Debian ships; swiftlet is one process. Both have six devices on the same disk and three replicas,
+and sync each object before they answer (Swift leaves the rows of listings in a `.pending` file that it does not sync).
+Rounds alternate; a figure is the median of its rounds, a ratio the median of the ratios pair by pair. Servers and load
+generator ([tests/bench/load.c](tests/bench/load.c), one thread) share the machine. `c64` is 64 connections; pairs in a
+column are Swift / swiftlet; CPU is that of all processes of a store.
+
+"""
 
 
-def into_readme(path, text):
-    """Puts the tables between the two marks."""
+def into_readme(path, results, rows):
+    """Puts all tables between the two marks."""
     head, _, rest = path.read_text(encoding='utf-8').partition(BEGIN)
     _, _, tail = rest.partition(END)
+    text = README + tables(results, rows) + '\n' + limit_tables(results)
     path.write_text(head + BEGIN + text + END + tail, encoding='utf-8')

@@ -1,10 +1,11 @@
 """The rows of `make bench`: what one round of each does to a store."""
+import contextlib
 import dataclasses
 import json
 import pathlib
 import subprocess
 
-from stores import ACCOUNT, CONTAINER, LISTED
+from stores import ACCOUNT, CONTAINER, LISTED, request
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SMALL, MEDIUM = 500, 24  # objects that GET, HEAD and POST go to
@@ -69,10 +70,28 @@ def title(row):
     return '%s c%d' % (row.name, row.connections)
 
 
+def load_command(program, port, verb, path, connections=1, count=0, seconds=0, body=0, reply=-1, repeat=0, first=0,
+                 headers=()):
+    """The command line of tests/bench/load.c, where the meaning of all is told."""
+    command = [program, '-p', port, '-c', connections, '-b', body, '-r', repeat, '-f', first]
+    command += ['-n', count] if count else ['-t', seconds]
+    command += ['-l', reply] if reply >= 0 else []
+    for header in headers:
+        command += ['-H', header]
+    return [str(word) for word in command + [verb, path]]
+
+
+def run_load(program, port, verb, path, **options):
+    done = subprocess.run(load_command(program, port, verb, path, **options), stdout=subprocess.PIPE, check=False)
+    if done.returncode not in (0, 1):
+        raise LoadFailed('%s %s: the load generator gave up' % (verb, path))
+    return json.loads(done.stdout)
+
+
 class Driver:
     """Runs the load generator against one store and keeps in mind what is stored there already."""
 
-    def __init__(self, store, program, seconds, listed_names):
+    def __init__(self, store, program, seconds, listed_names=LISTED_NAMES):
         self.store = store
         self.program = pathlib.Path(program)
         self.seconds = seconds
@@ -80,22 +99,28 @@ class Driver:
         self.next = {}    # number of the next name, by object name
         self.stored = set()
 
-    def load(self, verb, path, connections=1, count=0, seconds=0, body=0, reply=-1, repeat=0, first=0, headers=()):
-        command = [self.program, '-p', self.store.port, '-c', connections, '-b', body, '-r', repeat, '-f', first,
-                   '-H', 'X-Auth-Token: ' + self.store.token]
-        command += ['-n', count] if count else ['-t', seconds]
-        command += ['-l', reply] if reply >= 0 else []
-        for header in headers:
-            command += ['-H', header]
-        done = subprocess.run([str(word) for word in command + [verb, path]], stdout=subprocess.PIPE, check=False)
-        if done.returncode not in (0, 1):
-            raise LoadFailed('%s %s on %s: the load generator gave up' % (verb, path, self.store.name))
-        return json.loads(done.stdout)
+    def load(self, verb, path, **options):
+        token = 'X-Auth-Token: ' + self.store.token
+        return run_load(self.program, self.store.port, verb, path, headers=[token], **options)
 
     def untimed(self, verb, path, **options):
         result = self.load(verb, path, **options)
         if result['errors']:
             raise LoadFailed('%s %s on %s: %s' % (verb, path, self.store.name, result['error']))
+
+    @contextlib.contextmanager
+    def idle_connections(self, count):
+        """Keeps `count` connections open; a GET of a small object was answered on each."""
+        path = '/v1/%s/%s/idle' % (ACCOUNT, CONTAINER)
+        self.untimed('PUT', path, count=1, body=4 * KIB)
+        command = load_command(self.program, self.store.port, 'GET', path, connections=count, count=count,
+                               headers=['X-Auth-Token: ' + self.store.token])
+        with subprocess.Popen([*command, '-i'], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
+            result = json.loads(load.stdout.readline() or '{"errors": 1, "error": "the load generator gave up"}')
+            if result['errors']:
+                raise LoadFailed('idle connections: %s' % result['error'])
+            yield
+            load.stdin.close()
 
     def path(self, row):
         return '/v1/%s/%s%s%s' % (ACCOUNT, row.container, '/' + row.object if row.object else '', row.query)
@@ -104,6 +129,7 @@ class Driver:
         """What the row reads, changes or deletes; returns the bound of the round."""
         if row.container == LISTED and LISTED not in self.stored:
             self.store.fill_listing(self.listed_names, self.untimed)
+            self._check_listing()
             self.stored.add(LISTED)
         if row.verb == 'DELETE':
             count = self.store.deletions[row.connections]
@@ -114,6 +140,14 @@ class Driver:
             self.untimed('PUT', self.path(row), connections=8, count=row.repeat or 1, body=size)
             self.stored.add(row.object)
         return {'count': row.count} if row.count else {'seconds': self.seconds}
+
+    def _check_listing(self):
+        token = {'X-Auth-Token': self.store.token}
+        path = '/v1/%s/%s?limit=%d' % (ACCOUNT, LISTED, self.listed_names // 10)
+        status, _, body = request(self.store.port, 'GET', path + '&marker=o-%06d' % (self.listed_names // 2), token)
+        first, count = body.split(b'\n', 1)[0], body.count(b'\n')
+        if (status, first, count) != (200, b'o-%06d' % (self.listed_names // 2 + 1), self.listed_names // 10):
+            raise LoadFailed('the listing of %s is not as it was made: %d, %d rows' % (self.store.name, status, count))
 
     def round(self, row):
         """One round: what the load generator says, and cpu_us of the store for each request."""

@@ -2,6 +2,7 @@
 import http.client
 import os
 import pathlib
+import pwd
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,6 @@ REPLICAS = 3
 USER, KEY, ACCOUNT = 'test:tester', 'testing', 'AUTH_test'
 CONTAINER = 'bench'
 LISTED = 'listed'  # the container whose listing is timed
-NAME = 'o-%06d'    # of its objects
 START_SECONDS = 60
 TICKS = os.sysconf('SC_CLK_TCK')
 
@@ -89,7 +89,7 @@ class Store:
             self.directory.mkdir(parents=True)
             self.start()
             self._await()
-            self._make_containers()
+            self.make_containers()
             return self
         except BaseException:
             self.__exit__()
@@ -104,8 +104,8 @@ class Store:
     def start(self):
         raise NotImplementedError
 
-    def spawn(self, name, command, **options):
-        self.processes.append(Process(command, self.directory / (name + '.log'), **options))
+    def spawn(self, name, command):
+        self.processes.append(Process(command, self.directory / (name + '.log')))
 
     @staticmethod
     def _stop(process):
@@ -120,23 +120,28 @@ class Store:
     def _log(self):
         return '\n'.join(process.tail() for process in self.processes)
 
+    def is_ready(self):
+        """Whether it answers; a user gets a token."""
+        status, headers, _ = request(self.port, 'GET', '/auth/v1.0', {'X-Auth-User': USER, 'X-Auth-Key': KEY})
+        self.token = headers['X-Auth-Token'] if status in (200, 204) else None
+        return self.token is not None
+
     def _await(self):
-        """Until a user gets a token."""
         deadline = time.monotonic() + START_SECONDS
-        while not self.token:
+        while True:
             for process in self.processes:
                 if process.child.poll() is not None:
                     raise StoreFailed('%s ended at its start:\n%s' % (self.name, process.tail()))
             if time.monotonic() > deadline:
                 raise StoreFailed('%s does not answer:\n%s' % (self.name, self._log()))
             try:
-                status, headers, _ = request(self.port, 'GET', '/auth/v1.0', {'X-Auth-User': USER, 'X-Auth-Key': KEY})
-                self.token = headers['X-Auth-Token'] if status in (200, 204) else None
+                if self.is_ready():
+                    return
             except (OSError, http.client.HTTPException):
                 pass
             time.sleep(0.1)
 
-    def _make_containers(self):
+    def make_containers(self):
         for container in (CONTAINER, LISTED):
             path = '/v1/%s/%s' % (ACCOUNT, container)
             status, _, body = request(self.port, 'PUT', path, {'X-Auth-Token': self.token})
@@ -173,4 +178,118 @@ class Swiftlet(Store):
         load('PUT', '/v1/%s/%s/o-%%6n' % (ACCOUNT, LISTED), connections=64, count=count)
 
 
-STORES = {'swiftlet': Swiftlet}
+class Swift(Store):
+    """Debian's Swift 2.30 as an all-in-one on loopback: a proxy, object, container and account server with two workers
+    each, memcached, the proxy's pipeline as Debian ships it, every value its default but where things are."""
+    name = 'swift'
+    deletions = {1: 60, 64: 400}
+    workers = 2
+    pipeline = ('catch_errors gatekeeper healthcheck proxy-logging cache listing_formats container_sync bulk tempurl '
+                'ratelimit tempauth copy container-quotas account-quotas slo dlo versioned_writes symlink '
+                'proxy-logging proxy-server')
+    filters = {
+        'cache': 'memcache', 'proxy-logging': 'proxy_logging', 'container-quotas': 'container_quotas',
+        'account-quotas': 'account_quotas',
+    }
+
+    def start(self):
+        self.port = free_ports(5)
+        for folder in ('devices', 'etc', 'cache'):
+            (self.directory / folder).mkdir()
+        for number in range(1, DEVICES + 1):
+            (self.directory / 'devices' / ('d%d' % number)).mkdir()
+        self._configure()
+        self.spawn('memcached', ['memcached', '-l', '127.0.0.1', '-p', self.port + 4, '-U', '0', '-m', '64',
+                                 '-c', '4096', '-u', self._user()])
+        for server in ('account', 'container', 'object', 'proxy'):
+            self.spawn(server, self._program('swift-%s-server' % server, self._etc('%s-server.conf' % server)))
+
+    @staticmethod
+    def _user():
+        return pwd.getpwuid(os.getuid()).pw_name
+
+    def _etc(self, name):
+        return self.directory / 'etc' / name
+
+    def _program(self, *words):
+        return ['/usr/bin/python3', TOP / 'tests/bench/swift_program.py', self._etc(''), *words]
+
+    def _run(self, *words, good=(0,)):
+        done = subprocess.run([str(word) for word in self._program(*words)], stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
+        if done.returncode not in good:
+            raise StoreFailed('%s: %s' % (words[0], done.stdout.decode('utf-8', 'replace')))
+
+    def _configure(self):
+        self._etc('swift.conf').write_text(
+            '[swift-hash]\nswift_hash_path_suffix = bench\n\n'
+            '[storage-policy:0]\nname = Policy-0\npolicy_type = replication\ndefault = yes\n', encoding='ascii')
+        self._etc('proxy-server.conf').write_text(self._proxy_configuration(), encoding='ascii')
+        for offset, kind in enumerate(('object', 'container', 'account'), 1):
+            self._etc('%s-server.conf' % kind).write_text(self._storage_configuration(kind, self.port + offset),
+                                                          encoding='ascii')
+            self._make_ring(kind, self.port + offset)
+
+    def _common(self, port):
+        # Nobody listens at log_address: the lines are made, as in production, and sent into the void.
+        return ('[DEFAULT]\nswift_dir = %s\nuser = %s\nbind_ip = 127.0.0.1\nbind_port = %d\nworkers = %d\n'
+                'log_address = %s\n' % (self._etc(''), self._user(), port, self.workers, self.directory / 'no-syslog'))
+
+    def _proxy_configuration(self):
+        text = self._common(self.port) + '\n[pipeline:main]\npipeline = %s\n' % self.pipeline
+        text += '\n[app:proxy-server]\nuse = egg:swift#proxy\naccount_autocreate = true\n'
+        for name in sorted(set(self.pipeline.split()) - {'proxy-server'}):
+            text += '\n[filter:%s]\nuse = egg:swift#%s\n' % (name, self.filters.get(name, name))
+            if name == 'tempauth':
+                text += 'user_%s = %s .admin\n' % (USER.replace(':', '_'), KEY)
+            if name == 'cache':
+                text += 'memcache_servers = 127.0.0.1:%d\n' % (self.port + 4)
+        return text
+
+    def _storage_configuration(self, kind, port):
+        return self._common(port) + (
+            'devices = %s\nmount_check = false\nrecon_cache_path = %s\n'
+            '\n[pipeline:main]\npipeline = healthcheck recon %s-server\n\n[app:%s-server]\nuse = egg:swift#%s\n'
+            '\n[filter:healthcheck]\nuse = egg:swift#healthcheck\n\n[filter:recon]\nuse = egg:swift#recon\n' % (
+                self.directory / 'devices', self.directory / 'cache', kind, kind, kind))
+
+    def _make_ring(self, kind, port):
+        builder = self._etc('%s.builder' % kind)
+        devices = []
+        for number in range(1, DEVICES + 1):
+            devices += ['r1z%d-127.0.0.1:%d/d%d' % (number, port, number), '100']
+        self._run('swift-ring-builder', builder, 'create', '10', str(REPLICAS), '1')
+        self._run('swift-ring-builder', builder, 'add', *devices)
+        self._run('swift-ring-builder', builder, 'rebalance', good=(0, 1))  # 1: it has a remark
+
+    def fill_listing(self, count, load):
+        self._run('fill-listing', self.directory / 'devices', ACCOUNT, LISTED, count)
+
+
+class Nginx(Store):
+    """Two files of one nginx with a worker for each core: what serving bytes without a store takes."""
+    name = 'nginx'
+
+    def start(self):
+        self.port = free_ports(1)
+        for name, size in (('small', 4 << 10), ('medium', 1 << 20)):
+            (self.directory / name).write_bytes(os.urandom(size))
+        (self.directory / 'nginx.conf').write_text(self._configuration(), encoding='ascii')
+        self.spawn('nginx', ['nginx', '-p', self.directory, '-c', 'nginx.conf', '-e', 'error.log', '-g', 'daemon off;'])
+
+    def _configuration(self):
+        user = 'user root;' if os.getuid() == 0 else ''
+        temporary = ''.join('%s_temp_path %s;' % (name, name)
+                            for name in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+        return ('%s worker_processes auto; pid nginx.pid; events { worker_connections 1024; }\n'
+                'http { %s access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;\n'
+                'server { listen 127.0.0.1:%d; root %s; } }\n' % (user, temporary, self.port, self.directory))
+
+    def is_ready(self):
+        return request(self.port, 'GET', '/small')[0] == 200
+
+    def make_containers(self):
+        pass
+
+
+STORES = {'swift': Swift, 'swiftlet': Swiftlet}
