@@ -15,6 +15,7 @@ enum { WORKERS_MAX = 256, LISTENERS_PER_ROLE_MAX = 16 };
 struct listeners {
 	int fds[WORKERS_MAX][NODE_ROLE_COUNT][LISTENERS_PER_ROLE_MAX];
 	size_t counts[NODE_ROLE_COUNT];
+	size_t tls_from; /* the proxy's listeners from here on are for TLS */
 	size_t worker_count;
 	int backlog;
 };

@@ -25,6 +25,7 @@
 #include "proxy/proxy.h"
 #include "ring/ring.h"
 #include "ring/ring_store.h"
+#include "tools/doors.h"
 #include "tools/privileges.h"
 #include "tools/sandbox.h"
 #include "tools/version.h"
@@ -37,6 +38,7 @@ struct node {
 	struct hash_path_config hash;
 	struct device_set *devices;
 	struct proxy *proxy;
+	struct doors *doors;
 	struct auth *auth;
 	struct object_server *object_server;
 	struct container_server *container_server;
@@ -441,6 +443,16 @@ static void allow_devices(struct node *node, const char *names[], size_t count)
 	}
 }
 
+/* Certificates are renewed by putting other files in their place, or by turning a link to them. */
+static void allow_targets(struct sandbox *sandbox, const struct text_list *paths)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		_cleanup_free_ char *target = realpath(paths->items[i], NULL);
+		sandbox_allow_read_beside(sandbox, paths->items[i]);
+		sandbox_allow_read_beside(sandbox, target ? target : "");
+	}
+}
+
 static int enter_sandbox(struct node *node, const char *names[], size_t count, char **ret_error)
 {
 	const struct settings *settings = node->settings;
@@ -452,6 +464,8 @@ static int enter_sandbox(struct node *node, const char *names[], size_t count, c
 	sandbox_allow_read(node->sandbox, settings->swiftlet.rings);
 	sandbox_allow_read_beside(node->sandbox, settings->auth.token_keys);
 	sandbox_allow_read_beside(node->sandbox, settings->proxy.disable_path);
+	allow_targets(node->sandbox, &settings->proxy.tls_certificate);
+	allow_targets(node->sandbox, &settings->proxy.tls_key);
 	(void)any_ring(node, allow_ports, NULL);
 	backend_set_gate(may_connect, node);
 	int error = sandbox_enter(node->sandbox, mode, &node->sandbox_state);
@@ -658,6 +672,8 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 		make_account_server(node);
 	if (!error && has_role(node, NODE_PROXY))
 		error = make_proxy(node, ret_error);
+	if (!error && has_role(node, NODE_PROXY))
+		error = doors_open(settings, &node->doors, ret_error);
 	if (error) {
 		node_free(node);
 		return error;
@@ -677,6 +693,7 @@ void node_free(struct node *node)
 	container_server_free(node->container_server);
 	account_server_free(node->account_server);
 	proxy_free(node->proxy);
+	doors_free(node->doors);
 	auth_free(node->auth);
 	ring_store_free(node->rings);
 	sandbox_free(node->sandbox);
@@ -698,6 +715,11 @@ co_handler_function *node_handler(struct node *node, enum node_role role, void *
 		return NULL;
 	*ret_context = role == NODE_PROXY ? (void *)node->proxy : (void *)node;
 	return role == NODE_PROXY ? co_proxy_handle : storage_handlers[role];
+}
+
+const struct doors *node_doors(const struct node *node)
+{
+	return node->doors;
 }
 
 /* ---- background ---- */
@@ -750,6 +772,8 @@ void node_refresh(struct node *node)
 		node->outgrew_sandbox = any_ring(node, names_closed_port, NULL);
 	if (node->devices)
 		device_set_retry(node->devices);
+	if (node->doors)
+		doors_refresh(node->doors, false);
 }
 
 void node_settle(struct node *node, bool idle)
@@ -764,5 +788,7 @@ void node_reload(struct node *node)
 	if (node->auth && auth_reload(node->auth, &error))
 		log_error("%s; the old token keys stay in use", error);
 	free(error);
+	if (node->doors)
+		doors_refresh(node->doors, true);
 	node_refresh(node);
 }

@@ -12,6 +12,7 @@
 #include "lib/http/message.h"
 
 struct node;
+struct doors;
 
 enum node_role { NODE_PROXY, NODE_OBJECT, NODE_CONTAINER, NODE_ACCOUNT, NODE_ROLE_COUNT };
 
@@ -26,6 +27,8 @@ void node_free(struct node *node);
 /* A server's handler; NULL when the process has not got the role. */
 co_handler_function *node_handler(struct node *node, enum node_role role, void **ret_context);
 const struct text_list *node_binds(const struct settings *settings, enum node_role role);
+/* What the proxy's listeners ask of connections; NULL when the process has not got the role. */
+const struct doors *node_doors(const struct node *node);
 
 /* Starts the coroutines of the background work on the current loop; stop makes them end. */
 void node_start_background(struct node *node);
@@ -36,11 +39,11 @@ const char *node_sandbox_state(const struct node *node);
 /* Whether a ring that was loaded again names a port that the sandbox refuses; logged when it is found. */
 bool node_outgrew_sandbox(const struct node *node);
 
-/* Every few seconds: rings that changed, devices that came back. */
+/* Every few seconds: rings and certificates that changed, devices that came back. */
 void node_refresh(struct node *node);
 /* Every few seconds: whether the process is idle, and its devices should hold little in memory. */
 void node_settle(struct node *node, bool idle);
-/* SIGHUP: token keys, and what else can change without a restart. */
+/* SIGHUP: token keys, certificates, and what else can change without a restart. */
 void node_reload(struct node *node);
 
 #endif

@@ -23,6 +23,7 @@
 #include "lib/http/body.h"
 #include "lib/http/server.h"
 #include "proxy/proxy.h"
+#include "tools/doors.h"
 #include "tools/idle.h"
 #include "tools/listeners.h"
 #include "tools/node.h"
@@ -59,7 +60,9 @@ static const char help[] =
 	"\n"
 	"Signals: SIGTERM and SIGINT stop accepting, let the requests in flight end ([swiftlet] stop_timeout) and exit "
 	"with 0;\n"
-	"SIGHUP loads token keys and rings again (rings are looked at every few seconds anyway).\n"
+	"SIGHUP loads token keys, TLS certificates and rings again (certificates and rings that change are noticed "
+	"within\n"
+	"seconds anyway).\n"
 	"Logs go to standard error, one line per event. Exit codes: 0 stopped, 1 cannot serve, 2 wrong options.\n";
 
 /* ---- workers ---- */
@@ -101,12 +104,21 @@ static const struct http_limits backend_limits = {
 	.header_count_max = 512,
 };
 
+static const struct http_door *door_of(const struct service *service, enum node_role role, size_t listener)
+{
+	if (role != NODE_PROXY)
+		return NULL;
+	const struct doors *doors = node_doors(service->node);
+	return listener < service->listeners.tls_from ? &doors->plain : &doors->tls;
+}
+
 static void start_servers(struct worker *worker)
 {
-	const struct settings *settings = worker->service->settings;
+	struct service *service = worker->service;
+	const struct settings *settings = service->settings;
 	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT; role++) {
 		void *context;
-		co_handler_function *handler = node_handler(worker->service->node, role, &context);
+		co_handler_function *handler = node_handler(service->node, role, &context);
 		if (!handler)
 			continue;
 		bool door = role == NODE_PROXY;
@@ -120,12 +132,14 @@ static void start_servers(struct worker *worker)
 			.head_timeout_ms = (uint64_t)settings->http.head_timeout_ms,
 			.client_timeout_ms = (uint64_t)settings->http.client_timeout_ms,
 			.keepalive_timeout_ms = (uint64_t)settings->http.keepalive_timeout_ms,
+			.handshake_timeout_ms = (uint64_t)settings->proxy.handshake_timeout_ms,
 			.refused = door ? proxy_refused : NULL,
 		};
 		worker->servers[role] = http_server_new(&options);
-		const struct listeners *listeners = &worker->service->listeners;
+		const struct listeners *listeners = &service->listeners;
 		for (size_t i = 0; i < listeners->counts[role]; i++)
-			(void)http_server_listen(worker->servers[role], listeners->fds[worker->index][role][i]);
+			(void)http_server_listen(worker->servers[role], listeners->fds[worker->index][role][i],
+				door_of(service, role, i));
 	}
 }
 

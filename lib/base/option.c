@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/ip_address.h"
 #include "lib/base/memory.h"
 #include "lib/base/slice.h"
 #include "lib/co/socket.h"
@@ -22,7 +23,9 @@
 #define MEMBER_WORD const char *
 #define MEMBER_WORDS struct text_list
 #define MEMBER_LIST struct text_list
+#define MEMBER_PATHS struct text_list
 #define MEMBER_ADDRESSES struct text_list
+#define MEMBER_NETWORKS struct text_list
 
 #define OPTION(section, name, type, member, fallback, min, max, detail, help)                                          \
 	_Static_assert(__builtin_types_compatible_p(__typeof__(((struct settings *)0)->member), MEMBER_##type),        \
@@ -85,8 +88,12 @@ const char *option_type_name(enum option_type type)
 		return "words";
 	case OPTION_LIST:
 		return "list";
+	case OPTION_PATHS:
+		return "paths";
 	case OPTION_ADDRESSES:
 		return "addresses";
+	case OPTION_NETWORKS:
+		return "networks";
 	}
 	abort();
 }
@@ -272,10 +279,37 @@ static char *set_words(const struct config_option *option, const char *text, str
 	return reason;
 }
 
-static char *set_addresses(const char *text, struct text_list *ret_value)
+static void set_paths(const char *text, const char *folder, struct text_list *ret_value)
+{
+	*ret_value = text_list_split(text);
+	for (size_t i = 0; i < ret_value->count; i++) {
+		char *path = ret_value->items[i];
+		(void)set_path(path, folder, (const char **)&ret_value->items[i]);
+		free(path);
+	}
+}
+
+static char *set_networks(const char *text, struct text_list *ret_value)
 {
 	struct text_list list = text_list_split(text);
-	char *reason = list.count ? NULL : xstrdup("an address is needed (e.g. 127.0.0.1:8080)");
+	for (size_t i = 0; i < list.count; i++) {
+		struct ip_network network;
+		if (ip_network_parse(list.items[i], &network) == 0)
+			continue;
+		char *reason = xasprintf(
+			"\"%s\" is not an address or network (e.g. 192.0.2.7, 10.0.0.0/8, fd00::/8)", list.items[i]);
+		text_list_release(&list);
+		return reason;
+	}
+	*ret_value = list;
+	return NULL;
+}
+
+static char *set_addresses(const struct config_option *option, const char *text, struct text_list *ret_value)
+{
+	struct text_list list = text_list_split(text);
+	bool enough = list.count || option->fallback[0] == '\0';
+	char *reason = enough ? NULL : xstrdup("an address is needed (e.g. 127.0.0.1:8080)");
 	for (size_t i = 0; i < list.count && !reason; i++) {
 		char ip[46];
 		int port;
@@ -330,8 +364,14 @@ int option_set(const struct config_option *option, const char *text, const char 
 	case OPTION_LIST:
 		*(struct text_list *)member = text_list_split(text);
 		break;
+	case OPTION_PATHS:
+		set_paths(text, folder, member);
+		break;
+	case OPTION_NETWORKS:
+		reason = set_networks(text, member);
+		break;
 	case OPTION_ADDRESSES:
-		reason = set_addresses(text, member);
+		reason = set_addresses(option, text, member);
 		break;
 	}
 	if (!reason)
@@ -352,7 +392,9 @@ void option_clear(const struct config_option *option, struct settings *settings)
 		break;
 	case OPTION_WORDS:
 	case OPTION_LIST:
+	case OPTION_PATHS:
 	case OPTION_ADDRESSES:
+	case OPTION_NETWORKS:
 		text_list_release(member);
 		break;
 	case OPTION_BOOL:

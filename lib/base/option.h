@@ -22,7 +22,9 @@ enum option_type {
 	OPTION_WORD,       /* const char *, one of `detail` */
 	OPTION_WORDS,      /* struct text_list of words of `detail` */
 	OPTION_LIST,       /* struct text_list */
-	OPTION_ADDRESSES,  /* struct text_list of ip:port, not empty */
+	OPTION_PATHS,      /* struct text_list */
+	OPTION_ADDRESSES,  /* struct text_list of ip:port, not empty unless that is the default */
+	OPTION_NETWORKS,   /* struct text_list of what ip_network_parse() takes */
 };
 
 struct config_option {

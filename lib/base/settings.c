@@ -174,6 +174,11 @@ static int check_whole(struct settings_parse *parse)
 		return settings_fail(parse, 0, "swiftlet", "hash_path_suffix",
 			"set this or hash_path_prefix to a secret text of your own "
 			"(e.g. from: openssl rand -hex 16)");
+	if (settings->proxy.tls_bind.count && settings->proxy.tls_certificate.count == 0)
+		return settings_fail(parse, 0, "proxy", "tls_certificate", "is needed for tls_bind");
+	if (settings->proxy.tls_key.count && settings->proxy.tls_key.count != settings->proxy.tls_certificate.count)
+		return settings_fail(parse, 0, "proxy", "tls_key", "%zu keys do not go with %zu certificates",
+			settings->proxy.tls_key.count, settings->proxy.tls_certificate.count);
 	return 0;
 }
 

@@ -89,6 +89,13 @@ struct settings {
 	} http;
 	struct {
 		struct text_list bind; /* addresses that socket_address_parse() takes, as all `bind` */
+		struct text_list tls_bind;
+		struct text_list tls_certificate; /* at least one where there is a tls_bind */
+		struct text_list tls_key;         /* none, or one for each certificate */
+		const char *tls_min_version;      /* "1.2" or "1.3" */
+		bool tls_kernel;
+		int64_t handshake_timeout_ms;
+		struct text_list proxy_protocol; /* what ip_network_parse() takes */
 		int64_t node_timeout_ms;
 		int64_t conn_timeout_ms;
 		int64_t post_quorum_timeout_ms;

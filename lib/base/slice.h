@@ -51,4 +51,10 @@ static inline bool slice_starts_with(struct slice s, struct slice prefix)
 	return s.length >= prefix.length && (prefix.length == 0 || memcmp(s.data, prefix.data, prefix.length) == 0);
 }
 
+static inline bool slice_ends_with(struct slice s, struct slice suffix)
+{
+	return s.length >= suffix.length &&
+	       (suffix.length == 0 || memcmp(s.data + s.length - suffix.length, suffix.data, suffix.length) == 0);
+}
+
 #endif

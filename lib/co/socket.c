@@ -10,12 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/co/tls.h"
+
 static void on_event(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	struct co_socket *socket = argument;
-	if (what & EV_WRITE)
+	if (what & EV_WRITE) {
 		co_signal_raise(&socket->writable);
+		if (socket->on_writable)
+			socket->on_writable(socket);
+	}
 	if (!(what & EV_READ))
 		return;
 	if (socket->readable.waiting)
@@ -108,16 +113,38 @@ void co_socket_close(struct co_socket *socket)
 	if (socket->fd < 0)
 		return;
 	event_del(&socket->event);
+	if (socket->tls) {
+		tls_finish(socket->tls);
+		tls_free(socket->tls);
+		socket->tls = NULL;
+	}
 	close(socket->fd);
 	socket->fd = -1;
 	co_signal_raise(&socket->readable);
 	co_signal_raise(&socket->writable);
 }
 
+void socket_finish(struct co_socket *socket)
+{
+	if (socket->tls)
+		tls_finish(socket->tls);
+	(void)shutdown(socket->fd, SHUT_WR);
+}
+
+void socket_spoil(struct co_socket *socket)
+{
+	struct linger linger = {.l_onoff = 1, .l_linger = 0};
+	(void)setsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	if (socket->tls)
+		tls_spoil(socket->tls);
+}
+
 ssize_t socket_read_now(struct co_socket *socket, void *data, size_t bytes)
 {
 	if (socket->fd < 0)
 		return -ECONNRESET;
+	if (socket->tls)
+		return tls_read_now(socket->tls, data, bytes);
 	ssize_t count;
 	do
 		count = recv(socket->fd, data, bytes, 0);
@@ -150,25 +177,37 @@ static void advance(struct iovec **parts, int *count, size_t written)
 	}
 }
 
+static ssize_t write_now(struct co_socket *socket, struct iovec *parts, int count)
+{
+	if (socket->tls)
+		return tls_write_now(socket->tls, parts, count);
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+	ssize_t written = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+	return written < 0 ? -errno : written;
+}
+
 int co_socket_write(struct co_socket *socket, struct iovec *parts, int count, uint64_t timeout_ms)
 {
 	advance(&parts, &count, 0);
 	while (count) {
 		if (socket->fd < 0)
 			return -ECONNRESET;
-		struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-		ssize_t written = sendmsg(socket->fd, &message, MSG_NOSIGNAL);
+		ssize_t written = write_now(socket, parts, count);
 		if (written >= 0) {
 			advance(&parts, &count, (size_t)written);
 			continue;
 		}
-		if (errno == EINTR)
+		if (written == -EINTR)
 			continue;
-		if (errno != EAGAIN)
-			return -errno;
+		if (written != -EAGAIN)
+			return (int)written;
 		int error = co_signal_wait(&socket->writable, deadline_after_ms(timeout_ms));
-		if (error)
+		if (error) {
+			/* half a record is out: nothing else can follow it */
+			if (socket->tls)
+				tls_spoil(socket->tls);
 			return error;
+		}
 	}
 	return 0;
 }

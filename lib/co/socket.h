@@ -19,8 +19,13 @@ struct co_socket {
 	struct event event; /* edge-triggered, registered once: waiting costs no system call */
 	struct co_signal readable;
 	struct co_signal writable;
-	/* Called on the loop when bytes (or the end) arrive and no coroutine is reading; NULL for none. */
+	/* Called on the loop when bytes (or the end) arrive and no coroutine is reading; NULL for none. Must not close it. */
 	void (*on_readable)(struct co_socket *socket);
+	/* The same for room to write, whoever waits for it. */
+	void (*on_writable)(struct co_socket *socket);
+	/* Encrypts what is read and written; NULL: nothing does. Set by the owner once the handshake is done, or while it
+	 * is under way and nobody reads or writes; freed by co_socket_close(). */
+	struct tls *tls;
 };
 
 /* Takes a connected, non-blocking descriptor. Returns 0 or -errno (the descriptor is closed then). */
@@ -31,6 +36,12 @@ int co_socket_connect(struct co_socket *socket, const char *ip, int port, uint64
 
 /* Closes it; both waiting coroutines, if any, are woken with an error. Safe on a closed socket. */
 void co_socket_close(struct co_socket *socket);
+
+/* Half-closes it: the peer reads the end of the stream, we can still read. */
+void socket_finish(struct co_socket *socket);
+
+/* Has co_socket_close() reset the connection: a stream that broke off must not look as if it had ended. */
+void socket_spoil(struct co_socket *socket);
 
 /* Bytes read, 0 at the end of the stream, -ETIMEDOUT, or -errno. */
 ssize_t co_socket_read(struct co_socket *socket, void *data, size_t bytes, uint64_t deadline_ms);

@@ -52,8 +52,11 @@ struct request {
 	bool http_1_0;
 	bool internal;                             /* made inside this process: not counted as a client's */
 	char transaction_id[TRANSACTION_ID_BYTES]; /* empty until somebody sets it */
-	const char *remote_address;                /* of the peer, without port; "-" for internal requests */
-	struct body_digest *digest;                /* NULL when the receiver must compute it */
+	/* Of the client, without port, IPv4 as such even where it came by an IPv6 socket; the one that a trusted PROXY
+	 * header names. "-" for internal requests. */
+	const char *remote_address;
+	bool tls; /* the client speaks TLS, with us or with the balancer before us: its URLs begin with https */
+	struct body_digest *digest; /* NULL when the receiver must compute it */
 	/* Headers to send with "100 Continue" (multi-phase PUT); NULL for none. Set before the first read of the body. */
 	const struct headers *continue_headers;
 	/* Ends the first chunked body and starts a second one (multi-phase PUT). NULL where the transport cannot. */

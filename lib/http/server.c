@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -29,6 +28,7 @@ enum {
 
 struct listener {
 	struct http_server *server;
+	const struct http_door *door; /* NULL: none */
 	struct event *event;
 	int fd;
 };
@@ -40,6 +40,7 @@ struct http_server {
 	size_t listener_count;
 	struct event *resume_event; /* ends a pause of accepting */
 	struct event *sweep_event;  /* closes connections that idle too long */
+	struct entrance *entrance;
 	struct connection *connections;
 	size_t connection_count;
 	size_t request_count; /* whose heads are complete: slow ones must not shut others out */
@@ -48,8 +49,9 @@ struct http_server {
 };
 
 /*
- *	IDLE ──bytes──► BUSY ──reply sent──► IDLE      BUSY: a coroutine owns the connection
- *	  └──timeout, end, stop──► closed ◄──┘
+ *	ENTERING ──passed──► IDLE ──bytes──► BUSY ──reply sent──► IDLE
+ *	  │                    └──timeout, end, stop──► closed ◄──┘
+ *	  └──timeout, refused──► closed                            BUSY: a coroutine owns the connection
  */
 struct connection {
 	struct co_socket socket; /* first: on_readable gets a pointer to it */
@@ -57,9 +59,12 @@ struct connection {
 	struct connection *next;
 	struct connection **previous;
 	struct wire_input input;
+	struct entrant entrant;
 	uint64_t idle_since_ms;
 	bool busy;
-	char remote_address[46];
+	bool tls;            /* for request->tls */
+	const char *refusal; /* why its first bytes get 400; NULL: they are read */
+	char remote_address[IP_TEXT_BYTES];
 };
 
 /* ---- accepting ---- */
@@ -93,6 +98,7 @@ static void connection_close(struct connection *connection)
 		connection->next->previous = connection->previous;
 	server->connection_count--;
 	wire_input_release(&connection->input);
+	entrance_drop(server->entrance, &connection->entrant);
 	co_socket_close(&connection->socket);
 	free(connection);
 	if (server->paused && server->connection_count < server->options.connections_max)
@@ -101,17 +107,73 @@ static void connection_close(struct connection *connection)
 
 static void co_connection_run(void *argument);
 
+static void connection_start(struct connection *connection)
+{
+	connection->busy = true;
+	co_start(co_connection_run, connection);
+}
+
+/*
+ * Fetches what has arrived; false when nothing has: the connection goes, or stays, idle. Bytes that arrived with the end
+ * of a handshake, or before a record is whole, cause no further event.
+ */
+static bool more_is_here(struct connection *connection)
+{
+	if (connection->input.block)
+		return true;
+	struct block *block = block_new();
+	ssize_t count = socket_read_now(&connection->socket, block->data, BLOCK_BYTES);
+	if (count > 0) {
+		connection->input = (struct wire_input){block, 0, (size_t)count};
+		return true;
+	}
+	block_unref(block);
+	/* an end or an error shows again on the next read */
+	return count != -EAGAIN;
+}
+
 static void on_readable(struct co_socket *socket)
 {
 	struct connection *connection = (struct connection *)socket;
 	if (connection->busy)
 		return;
-	connection->busy = true;
-	co_start(co_connection_run, connection);
+	if (connection->entrant.inside)
+		entrance_ready(connection->server->entrance, &connection->entrant);
+	else if (!socket->tls || more_is_here(connection))
+		connection_start(connection);
 }
 
-static void connection_open(struct http_server *server, int fd, const struct sockaddr_storage *address)
+/* For a handshake that had no room to answer. */
+static void on_writable(struct co_socket *socket)
 {
+	struct connection *connection = (struct connection *)socket;
+	if (connection->entrant.inside && socket->tls)
+		entrance_ready(connection->server->entrance, &connection->entrant);
+}
+
+static void on_entered(struct entrant *entrant, int error)
+{
+	struct connection *connection = (struct connection *)((char *)entrant - offsetof(struct connection, entrant));
+	if (error == -EPROTO && !entrant->door->tls) {
+		connection->refusal = "Invalid PROXY header";
+		connection_start(connection);
+		return;
+	}
+	if (error) {
+		connection_close(connection);
+		return;
+	}
+	connection->tls = entrant->tls;
+	connection->socket.on_writable = NULL;
+	ip_address_format(&entrant->client, connection->remote_address);
+	connection->idle_since_ms = loop_now_ms();
+	if (more_is_here(connection))
+		connection_start(connection);
+}
+
+static void connection_open(const struct listener *listener, int fd, const struct sockaddr_storage *address)
+{
+	struct http_server *server = listener->server;
 	int one = 1;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	struct connection *connection = xcalloc(1, sizeof(*connection));
@@ -122,8 +184,6 @@ static void connection_open(struct http_server *server, int fd, const struct soc
 	connection->socket.on_readable = on_readable;
 	connection->server = server;
 	connection->idle_since_ms = loop_now_ms();
-	(void)getnameinfo((const struct sockaddr *)address, sizeof(*address), connection->remote_address,
-		sizeof(connection->remote_address), NULL, 0, NI_NUMERICHOST);
 	connection->next = server->connections;
 	connection->previous = &server->connections;
 	if (connection->next)
@@ -132,6 +192,13 @@ static void connection_open(struct http_server *server, int fd, const struct soc
 	server->connection_count++;
 	metric_add(METRIC_CONNECTIONS, 1, server->options.role);
 	metric_add(METRIC_CONNECTIONS_ACCEPTED, 1, server->options.role);
+	struct ip_address peer = {{0}};
+	if (ip_address_from_socket(address, &peer))
+		ip_address_format(&peer, connection->remote_address);
+	if (listener->door && http_door_asks(listener->door, &peer)) {
+		connection->socket.on_writable = on_writable;
+		entrance_enter(server->entrance, &connection->entrant, &connection->socket, listener->door, &peer);
+	}
 }
 
 static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
@@ -148,7 +215,7 @@ static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 		socklen_t length = sizeof(address);
 		int fd = accept4(listener_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			connection_open(server, fd, &address);
+			connection_open(listener, fd, &address);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -315,13 +382,6 @@ static int send_stream(struct exchange *exchange, const struct framing *framing,
 	return error;
 }
 
-/* Where only the end of the connection ends a reply, a broken one must not end cleanly: close() will send a reset. */
-static void spoil_end(struct connection *connection)
-{
-	struct linger linger = {.l_onoff = 1, .l_linger = 0};
-	(void)setsockopt(connection->socket.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-}
-
 static int send_reply(struct exchange *exchange, uint64_t *ret_sent)
 {
 	struct framing framing = judge_framing(exchange);
@@ -334,7 +394,8 @@ static int send_reply(struct exchange *exchange, uint64_t *ret_sent)
 	if (reply->body && !framing.without_body) {
 		error = send_stream(exchange, &framing, buf_slice(&head), ret_sent);
 		if (error && !framing.has_length && !framing.chunked)
-			spoil_end(exchange->connection);
+			/* only the end of the connection ends such a reply */
+			socket_spoil(&exchange->connection->socket);
 	} else {
 		struct chunk text = CHUNK_NONE;
 		if (!framing.without_body)
@@ -383,6 +444,7 @@ static void take_head(struct exchange *exchange)
 	request->has_length = parser->has_length;
 	request->content_length = parser->content_length;
 	request->remote_address = connection->remote_address;
+	request->tls = connection->tls;
 	wire_body_init(&exchange->body, &connection->socket, &connection->input, parser,
 		connection->server->options.client_timeout_ms);
 	exchange->body.owner = exchange;
@@ -457,6 +519,7 @@ static void refuse(struct exchange *exchange, int status)
 		exchange->request.method_text = exchange->parser.method;
 	}
 	exchange->request.remote_address = exchange->connection->remote_address;
+	exchange->request.tls = exchange->connection->tls;
 	const char *text = exchange->parser.error;
 	if (text)
 		reply_text(&exchange->reply, status, "text/plain", text);
@@ -469,7 +532,7 @@ static void refuse(struct exchange *exchange, int status)
 /* Half-closes and reads on for a moment: a reset would take the reply away from a client that still sends. */
 static void co_linger(struct connection *connection)
 {
-	(void)shutdown(connection->socket.fd, SHUT_WR);
+	socket_finish(&connection->socket);
 	struct block *block = block_new();
 	uint64_t deadline = deadline_after_ms(LINGER_MS);
 	for (int i = 0; i < LINGER_READS_MAX; i++)
@@ -478,13 +541,22 @@ static void co_linger(struct connection *connection)
 	block_unref(block);
 }
 
+/* The bytes of a connection that did not get in are not read. */
+static int refuse_entrance(struct exchange *exchange)
+{
+	exchange->parser.status = 400;
+	exchange->parser.error = exchange->connection->refusal;
+	return -EPROTO;
+}
+
 /* Reads a head and has it answered, or refuses it. False when the connection is gone. */
 static bool co_exchange_fill(struct exchange *exchange, struct arena *arena, bool *ret_linger)
 {
 	struct connection *connection = exchange->connection;
 	struct http_server *server = connection->server;
-	int result = co_wire_read_head(&connection->socket, &connection->input, &exchange->parser, arena,
-		deadline_after_ms(server->options.head_timeout_ms));
+	int result = connection->refusal ? refuse_entrance(exchange)
+					 : co_wire_read_head(&connection->socket, &connection->input, &exchange->parser,
+						   arena, deadline_after_ms(server->options.head_timeout_ms));
 	if (result == 0 || result == -ECONNRESET)
 		return false;
 	server->request_count++;
@@ -520,22 +592,6 @@ static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
 	if (!exchange->keep_alive && linger)
 		co_linger(connection);
 	return exchange->keep_alive;
-}
-
-/* Fetches what has arrived since; false when nothing has: the connection goes idle and its coroutine home. */
-static bool more_is_here(struct connection *connection)
-{
-	if (connection->input.block)
-		return true;
-	struct block *block = block_new();
-	ssize_t count = socket_read_now(&connection->socket, block->data, BLOCK_BYTES);
-	if (count > 0) {
-		connection->input = (struct wire_input){block, 0, (size_t)count};
-		return true;
-	}
-	block_unref(block);
-	/* an end or an error shows again on the next read */
-	return count != -EAGAIN;
 }
 
 static void co_connection_run(void *argument)
@@ -591,19 +647,21 @@ struct http_server *http_server_new(const struct http_server_options *options)
 	server->loop = loop_current();
 	struct event_base *base = loop_event_base(server->loop);
 	server->resume_event = evtimer_new(base, resume_accepting, server);
+	server->entrance = entrance_new(options->handshake_timeout_ms, on_entered);
 	server->sweep_event = event_new(base, -1, EV_PERSIST, on_sweep, server);
 	struct timeval interval = {1, 0};
 	event_add(server->sweep_event, &interval);
 	return server;
 }
 
-int http_server_listen(struct http_server *server, int fd)
+int http_server_listen(struct http_server *server, int fd, const struct http_door *door)
 {
 	if (server->listener_count == LISTENERS_MAX)
 		return -ENOSPC;
 	struct listener *listener = &server->listeners[server->listener_count];
 	listener->server = server;
 	listener->fd = fd;
+	listener->door = door;
 	listener->event = event_new(loop_event_base(server->loop), fd, EV_READ | EV_PERSIST, on_accept, listener);
 	if (event_add(listener->event, NULL)) {
 		event_free(listener->event);
@@ -637,6 +695,7 @@ void http_server_free(struct http_server *server)
 		return;
 	assert(server->connection_count == 0);
 	http_server_stop(server);
+	entrance_free(server->entrance);
 	event_free(server->resume_event);
 	event_free(server->sweep_event);
 	free(server);

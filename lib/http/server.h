@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "lib/base/metrics.h"
+#include "lib/http/entrance.h"
 #include "lib/http/message.h"
 #include "lib/http/parser.h"
 
@@ -30,6 +31,7 @@ struct http_server_options {
 	uint64_t head_timeout_ms;      /* from the first byte of a head to its end */
 	uint64_t client_timeout_ms;    /* for each wait in a body, either direction */
 	uint64_t keepalive_timeout_ms; /* an idle connection is closed after that */
+	uint64_t handshake_timeout_ms; /* from accepting to the end of what its listener's door asks */
 	/* Called for a head that could not be parsed, so that it is logged and gets its transaction id. May be NULL. */
 	void (*refused)(void *context, struct request *request, struct reply *reply);
 };
@@ -37,8 +39,11 @@ struct http_server_options {
 /* A server on the current loop. The options are copied. */
 struct http_server *http_server_new(const struct http_server_options *options);
 
-/* Takes over a listening descriptor (closed by http_server_stop). 0 or -errno. */
-int http_server_listen(struct http_server *server, int fd);
+/*
+ * Takes over a listening descriptor (closed by http_server_stop). `door` says what a connection must pass before its
+ * first request, NULL: nothing; it must live as long as the server. 0 or -errno.
+ */
+int http_server_listen(struct http_server *server, int fd, const struct http_door *door);
 
 /* Stops listening and closes idle connections; those in flight end after their reply. */
 void http_server_stop(struct http_server *server);

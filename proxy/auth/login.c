@@ -76,16 +76,18 @@ static void take_plain(const struct request *request, struct credentials *creden
 	credentials->key = either(request, "X-Auth-Key", "X-Storage-Pass");
 }
 
-/* "http://host:port", as the client reached us. */
+/* "http://host:port", or with https, as the client reached us. */
 static const char *host_url(const struct auth *auth, const struct request *request)
 {
 	const char *host = headers_get(&request->headers, "Host");
 	if (!host || !*host)
 		host = auth->settings->proxy.bind.items[0];
+	const char *scheme = request->tls ? "https" : "http";
+	struct slice usual_port = request->tls ? SLICE_LITERAL(":443") : SLICE_LITERAL(":80");
 	struct slice text = slice_from(host);
-	if (text.length > 3 && strcmp(host + text.length - 3, ":80") == 0)
-		text.length -= 3;
-	return arena_printf(request->arena, "http://%.*s", SLICE_PRINT(text));
+	if (slice_ends_with(text, usual_port))
+		text.length -= usual_port.length;
+	return arena_printf(request->arena, "%s://%.*s", scheme, SLICE_PRINT(text));
 }
 
 /* The scheme is changed as tempauth does it, whatever the URL is made of. */

@@ -33,6 +33,7 @@
 
 struct server_thread {
 	struct http_server_options options;
+	const struct http_door *door; /* NULL for none */
 	struct loop *loop;
 	struct http_server *server;
 	int fd;
@@ -56,6 +57,7 @@ static inline struct http_server_options server_thread_options(co_handler_functi
 		.head_timeout_ms = 5000,
 		.client_timeout_ms = 5000,
 		.keepalive_timeout_ms = 30000,
+		.handshake_timeout_ms = 1000,
 	};
 }
 
@@ -93,12 +95,13 @@ static inline void server_thread_open(struct server_thread *thread, void *argume
 {
 	(void)argument;
 	thread->server = http_server_new(&thread->options);
-	assert_int_equal(http_server_listen(thread->server, thread->fd), 0);
+	assert_int_equal(http_server_listen(thread->server, thread->fd, thread->door), 0);
 }
 
-static inline void server_thread_start(struct server_thread *thread, const struct http_server_options *options)
+static inline void server_thread_start_behind(
+	struct server_thread *thread, const struct http_server_options *options, const struct http_door *door)
 {
-	*thread = (struct server_thread){.options = *options};
+	*thread = (struct server_thread){.options = *options, .door = door};
 	sem_init(&thread->done, 0, 0);
 	thread->fd = socket_listen("127.0.0.1", 0, 1024);
 	assert_true(thread->fd >= 0);
@@ -109,6 +112,11 @@ static inline void server_thread_start(struct server_thread *thread, const struc
 	assert_int_equal(loop_new(&thread->loop), 0);
 	assert_int_equal(pthread_create(&thread->thread, NULL, server_thread_main, thread), 0);
 	server_thread_call(thread, server_thread_open, NULL);
+}
+
+static inline void server_thread_start(struct server_thread *thread, const struct http_server_options *options)
+{
+	server_thread_start_behind(thread, options, NULL);
 }
 
 struct server_load {
