@@ -17,7 +17,7 @@
 #include "lib/swift/timestamp.h"
 #include "proxy/proxy_private.h"
 
-enum { ANSWERS_MAX = 64, ERROR_BODY_BYTES_MAX = 65536, ETAG_BYTES_MAX = 80 };
+enum { ANSWERS_MAX = 64, COPIED_TEXT_BYTES_MAX = 16384, ERROR_BODY_BYTES_MAX = 65536, ETAG_BYTES_MAX = 80 };
 
 /* One server that was asked: the argument of its leg. */
 struct asked {
@@ -382,7 +382,9 @@ static void give_source(struct source *source, struct reply *reply)
 	reply->reason = NULL;
 	headers_copy(&reply->headers, &backend->headers);
 	if (!backend->body) {
-		reply->text = arena_slice(reply->arena, backend->text);
+		/* a page of a listing stays where it is, and with it the leg until the request ends */
+		bool large = backend->text.length > COPIED_TEXT_BYTES_MAX;
+		reply->text = large ? backend->text : arena_slice(reply->arena, backend->text);
 		return;
 	}
 	source->body.operations = &operations;
@@ -427,7 +429,7 @@ void co_read(struct request *request, const struct read_plan *plan, struct reply
 		give_source(source, reply);
 	else
 		give_best(search, reply);
-	if (!reply->body)
+	if (!reply->body && reply->text.length <= COPIED_TEXT_BYTES_MAX)
 		source_release(source);
 	headers_remove(&reply->headers, "Transfer-Encoding");
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/server_listing.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
@@ -148,6 +149,7 @@ static void trim(struct worker *worker)
 {
 	loop_trim(worker->loop);
 	block_pool_trim();
+	server_listing_trim();
 	if (worker->index == 0) {
 		bool idle = process_is_idle();
 		node_settle(worker->service->node, idle);

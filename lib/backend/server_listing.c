@@ -150,6 +150,8 @@ int co_server_listing_read(struct device_entry *entry, enum listing_kind kind, c
 
 /* ---- listings ---- */
 
+enum { SPARE_BYTES_MAX = 8 * 1024 * 1024 };
+
 struct render_job {
 	struct device *device;
 	const struct listing_query *query;
@@ -179,15 +181,45 @@ static void run_render(void *argument)
 	listing_writer_end(&writer);
 }
 
-static void release_text(void *text)
+/*
+ * A page is a megabyte or two, and fresh memory of that size costs more than writing the page: each loop keeps the last
+ * one.
+ */
+static __thread struct buf spare;
+static __thread bool spare_used; /* since the last server_listing_trim() */
+
+static struct buf take_spare(void)
 {
+	struct buf text = spare;
+	spare = BUF_INIT;
+	spare_used = true;
+	return text;
+}
+
+static void release_text(void *argument)
+{
+	struct buf *text = argument;
+	if (text->capacity > spare.capacity && text->capacity <= SPARE_BYTES_MAX) {
+		struct buf smaller = spare;
+		spare = *text;
+		*text = smaller;
+		buf_clear(&spare);
+	}
 	buf_release(text);
+}
+
+void server_listing_trim(void)
+{
+	if (!spare_used)
+		buf_release(&spare);
+	spare_used = false;
 }
 
 int co_server_listing_render(struct device_entry *entry, const struct listing_query *query, enum listing_format format,
 	struct slice name, const struct server_policies *policies, struct arena *arena, struct slice *ret_text)
 {
 	struct buf *text = arena_zalloc(arena, sizeof(*text));
+	*text = take_spare();
 	arena_defer(arena, release_text, text);
 	struct render_job job = {
 		.device = device_entry_device(entry),

@@ -62,6 +62,9 @@ void server_reply_listing(struct reply *reply, enum listing_format format, struc
 /* The same for HEAD: 204. */
 void server_reply_listing_head(struct reply *reply, enum listing_format format);
 
+/* To be called every few seconds on a loop's thread: frees the room for pages that it has not used since the last call. */
+void server_listing_trim(void);
+
 /*
  * The request's metadata to store: X-<Target>-Meta-…, X-<Target>-Sysmeta-… and those in `also`
  * (NULL-terminated; NULL for none), by title-cased name, all with time `timestamp`. 400 when one is

@@ -81,10 +81,8 @@ static uint32_t take_code_point(struct slice *text)
 	return point;
 }
 
-static bool json_is_plain(unsigned char byte)
-{
-	return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
-}
+static const bool json_is_plain[256] = {
+	[0x20 ... '"' - 1] = true, ['"' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true};
 
 static char *put_json_special(char *at, struct slice *text)
 {
@@ -115,15 +113,14 @@ static char *put_json_special(char *at, struct slice *text)
 static char *put_json(char *at, struct slice text)
 {
 	*at++ = '"';
-	while (text.length) {
-		size_t run = 0;
-		while (run < text.length && json_is_plain((unsigned char)text.data[run]))
-			run++;
-		at = put_bytes(at, slice_of(text.data, run));
-		text.data += run;
-		text.length -= run;
-		if (text.length)
-			at = put_json_special(at, &text);
+	for (;;) {
+		const char *byte = text.data, *end = text.data + text.length;
+		for (; byte < end && json_is_plain[(unsigned char)*byte]; byte++)
+			*at++ = *byte;
+		text = slice_of(byte, (size_t)(end - byte));
+		if (byte == end)
+			break;
+		at = put_json_special(at, &text);
 	}
 	*at++ = '"';
 	return at;

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 #include "lib/swift/calendar.h"
@@ -13,6 +14,8 @@ enum {
 	FRACTION_DIGITS = 5,
 	OFFSET_DIGITS = 16,
 	DECIMAL_LENGTH = SECOND_DIGITS + 1 + FRACTION_DIGITS,
+	DATE_LENGTH = 10, /* 2026-11-21 */
+	SECONDS_PER_DAY = 86400,
 };
 
 struct timestamp timestamp_now(void)
@@ -187,21 +190,36 @@ size_t timestamp_short(struct timestamp t, char text[TIMESTAMP_TEXT_BYTES])
 	return finish(text, put_short(text, t));
 }
 
-size_t timestamp_iso(struct timestamp t, char text[TIMESTAMP_TEXT_BYTES])
+/* "2026-11-21". The rows of a listing are often of few days, and the calendar is the dear part: the last day is kept. */
+static const char *date_of_day(uint32_t day)
 {
-	assert(t.raw <= TIMESTAMP_RAW_MAX);
-	struct calendar_time time = calendar_from_seconds((int64_t)(t.raw / TIMESTAMP_RAW_PER_SECOND));
-	char *at = put_decimal(text, (uint32_t)time.year, 4);
+	static __thread uint32_t kept_day = UINT32_MAX;
+	static __thread char date[DATE_LENGTH];
+	if (day == kept_day)
+		return date;
+	struct calendar_time time = calendar_from_seconds((int64_t)day * SECONDS_PER_DAY);
+	char *at = put_decimal(date, (uint32_t)time.year, 4);
 	*at++ = '-';
 	at = put_decimal(at, (uint32_t)time.month, 2);
 	*at++ = '-';
-	at = put_decimal(at, (uint32_t)time.day, 2);
+	(void)put_decimal(at, (uint32_t)time.day, 2);
+	kept_day = day;
+	return date;
+}
+
+size_t timestamp_iso(struct timestamp t, char text[TIMESTAMP_TEXT_BYTES])
+{
+	assert(t.raw <= TIMESTAMP_RAW_MAX);
+	uint64_t seconds = t.raw / TIMESTAMP_RAW_PER_SECOND;
+	uint32_t second_of_day = (uint32_t)(seconds % SECONDS_PER_DAY);
+	memcpy(text, date_of_day((uint32_t)(seconds / SECONDS_PER_DAY)), DATE_LENGTH);
+	char *at = text + DATE_LENGTH;
 	*at++ = 'T';
-	at = put_decimal(at, (uint32_t)time.hour, 2);
+	at = put_decimal(at, second_of_day / 3600, 2);
 	*at++ = ':';
-	at = put_decimal(at, (uint32_t)time.minute, 2);
+	at = put_decimal(at, second_of_day / 60 % 60, 2);
 	*at++ = ':';
-	at = put_decimal(at, (uint32_t)time.second, 2);
+	at = put_decimal(at, second_of_day % 60, 2);
 	*at++ = '.';
 	at = put_decimal(at, (uint32_t)(t.raw % TIMESTAMP_RAW_PER_SECOND), FRACTION_DIGITS);
 	*at++ = '0';
