@@ -48,6 +48,8 @@ struct proxy_options {
 	const char *trans_id_suffix;
 	const char *disable_path; /* healthcheck answers 503 when this file exists; NULL: none */
 	bool expose_info;
+	const char *admin_key;                  /* of the admin section of /info; NULL or "": there is none */
+	const char *const *disallowed_sections; /* NULL-terminated; not shown in /info */
 	const struct proxy_policy *policies;
 	size_t policy_count;
 	const char *version; /* for /info */

@@ -55,6 +55,7 @@ struct node {
 	const char **origins;
 	const char **exposed;
 	const char **whitelist;
+	const char **disallowed; /* [proxy] disallowed_sections */
 };
 
 static const char *const role_names[] = {
@@ -565,6 +566,7 @@ static struct proxy_options proxy_options(struct node *node)
 	const struct settings *settings = node->settings;
 	node->origins = terminated(&settings->proxy.cors_allow_origin);
 	node->exposed = terminated(&settings->proxy.cors_expose_headers);
+	node->disallowed = terminated(&settings->proxy.disallowed_sections);
 	node->whitelist = terminated(&settings->proxy.max_containers_whitelist);
 	return (struct proxy_options){
 		.rings = node->rings,
@@ -589,6 +591,8 @@ static struct proxy_options proxy_options(struct node *node)
 		.trans_id_suffix = settings->proxy.trans_id_suffix,
 		.disable_path = settings->proxy.disable_path,
 		.expose_info = settings->proxy.expose_info,
+		.admin_key = settings->proxy.admin_key,
+		.disallowed_sections = node->disallowed,
 		.policies = node->proxy_policies,
 		.policy_count = settings->policy_count,
 		.version = SWIFTLET_VERSION,
@@ -608,10 +612,13 @@ static void add_filters(struct node *node)
 		{true, filter_healthcheck(proxy)},
 		{settings->crossdomain.enabled, filter_crossdomain(proxy, settings)},
 		{true, filter_proxy_logging(proxy)},
+		{settings->cname_lookup.storage_domain.count > 0, filter_cname_lookup(proxy, settings)},
+		{settings->domain_remap.storage_domain.count > 0, filter_domain_remap(proxy, settings)},
 		{settings->name_check.enabled, filter_name_check(proxy, settings)},
 		{settings->list_endpoints.enabled, filter_list_endpoints(proxy, settings)},
 		{true, filter_etag_quoter(proxy, settings)},
 		{true, filter_listing_formats(proxy)},
+		{settings->ratelimit.enabled, filter_ratelimit(proxy, settings)},
 		{true, filter_auth(node->auth)},
 		{true, filter_read_only(proxy, settings)},
 		{true, filter_copy(proxy)},
@@ -706,6 +713,7 @@ void node_free(struct node *node)
 	free(node->origins);
 	free(node->exposed);
 	free(node->whitelist);
+	free(node->disallowed);
 	free(node);
 }
 

@@ -14,6 +14,7 @@
 /* The C type behind each option type; a row whose member has another one does not compile. */
 #define MEMBER_BOOL bool
 #define MEMBER_INT int64_t
+#define MEMBER_NUMBER double
 #define MEMBER_BYTES int64_t
 #define MEMBER_DURATION int64_t
 #define MEMBER_RESERVE struct reserve
@@ -26,6 +27,7 @@
 #define MEMBER_PATHS struct text_list
 #define MEMBER_ADDRESSES struct text_list
 #define MEMBER_NETWORKS struct text_list
+#define MEMBER_RATES struct rate_steps
 
 #define OPTION(section, name, type, member, fallback, min, max, detail, help)                                          \
 	_Static_assert(__builtin_types_compatible_p(__typeof__(((struct settings *)0)->member), MEMBER_##type),        \
@@ -70,6 +72,8 @@ const char *option_type_name(enum option_type type)
 		return "yes or no";
 	case OPTION_INT:
 		return "number";
+	case OPTION_NUMBER:
+		return "decimal number";
 	case OPTION_BYTES:
 		return "size";
 	case OPTION_DURATION:
@@ -94,6 +98,8 @@ const char *option_type_name(enum option_type type)
 		return "addresses";
 	case OPTION_NETWORKS:
 		return "networks";
+	case OPTION_RATES:
+		return "rates by size";
 	}
 	abort();
 }
@@ -182,6 +188,49 @@ static char *set_int(const struct config_option *option, const char *text, int64
 			"%s is out of range (%lld to %lld)", text, (long long)option->min, (long long)option->max);
 	*ret_value = value;
 	return NULL;
+}
+
+static char *set_number(const char *text, double *ret_value)
+{
+	double value;
+	if (number_parse_decimal(slice_from(text), &value) || !(value >= 0) || value > 1e15)
+		return xasprintf("\"%s\" is not a number", text);
+	*ret_value = value;
+	return NULL;
+}
+
+/* "100:50": 0 or -EINVAL. */
+static int parse_rate_step(const char *text, struct rate_step *ret_step)
+{
+	const char *colon = strchr(text, ':');
+	if (!colon || number_parse_integer(slice_of(text, (size_t)(colon - text)), &ret_step->size) ||
+		number_parse_decimal(slice_from(colon + 1), &ret_step->rate))
+		return -EINVAL;
+	return ret_step->size >= 0 && ret_step->rate >= 0 && ret_step->rate <= 1e9 ? 0 : -EINVAL;
+}
+
+static char *set_rates(const char *text, struct rate_steps *ret_value)
+{
+	struct text_list list = text_list_split(text);
+	struct rate_steps steps = {NULL, 0};
+	char *reason = NULL;
+	for (size_t i = 0; i < list.count && !reason; i++) {
+		struct rate_step step;
+		if (parse_rate_step(list.items[i], &step) ||
+			(steps.count && steps.items[steps.count - 1].size >= step.size)) {
+			reason = xasprintf(
+				"\"%s\" is not a step with a larger size (e.g. 100:50, 1000:10)", list.items[i]);
+			continue;
+		}
+		steps.items = xrealloc(steps.items, (steps.count + 1) * sizeof(*steps.items));
+		steps.items[steps.count++] = step;
+	}
+	text_list_release(&list);
+	if (reason)
+		free(steps.items);
+	else
+		*ret_value = steps;
+	return reason;
 }
 
 static char *set_bytes(const struct config_option *option, const char *text, int64_t *ret_value)
@@ -337,6 +386,9 @@ int option_set(const struct config_option *option, const char *text, const char 
 	case OPTION_INT:
 		reason = set_int(option, text, member);
 		break;
+	case OPTION_NUMBER:
+		reason = set_number(text, member);
+		break;
 	case OPTION_BYTES:
 		reason = set_bytes(option, text, member);
 		break;
@@ -373,6 +425,9 @@ int option_set(const struct config_option *option, const char *text, const char 
 	case OPTION_ADDRESSES:
 		reason = set_addresses(option, text, member);
 		break;
+	case OPTION_RATES:
+		reason = set_rates(text, member);
+		break;
 	}
 	if (!reason)
 		return 0;
@@ -397,8 +452,13 @@ void option_clear(const struct config_option *option, struct settings *settings)
 	case OPTION_NETWORKS:
 		text_list_release(member);
 		break;
+	case OPTION_RATES:
+		free(((struct rate_steps *)member)->items);
+		*(struct rate_steps *)member = (struct rate_steps){NULL, 0};
+		break;
 	case OPTION_BOOL:
 	case OPTION_INT:
+	case OPTION_NUMBER:
 	case OPTION_BYTES:
 	case OPTION_DURATION:
 	case OPTION_RESERVE:

@@ -13,6 +13,7 @@
 enum option_type {
 	OPTION_BOOL,       /* bool */
 	OPTION_INT,        /* int64_t */
+	OPTION_NUMBER,     /* double, not negative */
 	OPTION_BYTES,      /* int64_t; K, M, G, T are powers of 1024 */
 	OPTION_DURATION,   /* int64_t milliseconds; seconds unless ms, s, m, h follows */
 	OPTION_RESERVE,    /* struct reserve */
@@ -25,6 +26,7 @@ enum option_type {
 	OPTION_PATHS,      /* struct text_list */
 	OPTION_ADDRESSES,  /* struct text_list of ip:port, not empty unless that is the default */
 	OPTION_NETWORKS,   /* struct text_list of what ip_network_parse() takes */
+	OPTION_RATES,      /* struct rate_steps, "size:rate, …" */
 };
 
 struct config_option {

@@ -29,6 +29,16 @@ struct reserve {
 	double percent; /* 0 to 100 */
 };
 
+/* Requests a second that depend on a size: from `size` on `rate`, linear to the next step; sizes ascend. */
+struct rate_step {
+	int64_t size;
+	double rate;
+};
+struct rate_steps {
+	struct rate_step *items;
+	size_t count;
+};
+
 /* Nodes to try: `count`, or `count` times the replicas of the ring. */
 struct node_count {
 	int64_t count;
@@ -113,6 +123,8 @@ struct settings {
 		bool strict_cors_mode;
 		bool allow_open_expired;
 		bool expose_info;
+		const char *admin_key;
+		struct text_list disallowed_sections;
 		const char *trans_id_suffix;
 		const char *disable_path; /* "" for none */
 	} proxy;
@@ -167,6 +179,29 @@ struct settings {
 	struct {
 		bool enable_by_default;
 	} etag_quoter;
+	struct {
+		bool enabled;
+		double account_ratelimit; /* requests a second; 0: no limit */
+		struct rate_steps container_ratelimits;
+		struct rate_steps container_listing_ratelimits;
+		int64_t max_sleep_time_ms;
+		int64_t log_sleep_time_ms; /* 0: not logged */
+		int64_t rate_buffer_ms;
+		struct text_list account_whitelist;
+		struct text_list account_blacklist;
+	} ratelimit;
+	struct {
+		struct text_list storage_domain; /* empty: off */
+		const char *path_root;
+		struct text_list reseller_prefixes;
+		const char *default_reseller_prefix; /* "" for none */
+		bool mangle_client_paths;
+	} domain_remap;
+	struct {
+		struct text_list storage_domain; /* empty: off */
+		int64_t lookup_depth;
+		struct text_list nameservers; /* empty: the system's */
+	} cname_lookup;
 	struct constraints constraints;
 	struct policy_settings *policies; /* at least one, by ascending index; exactly one is the default */
 	size_t policy_count;

@@ -29,9 +29,12 @@ static void make_transaction_id(const struct proxy *proxy, struct request *reque
 
 /* The decoded path's parts. What is wrong with it is answered by the application, after the
  * filters. */
-static void take_path(struct request *request, struct proxy_context *context)
+void context_take_path(struct request *request)
 {
+	struct proxy_context *context = proxy_context_of(request);
 	struct slice segments[4];
+	context->version = NULL;
+	context->account = context->container = context->object = SLICE_NONE;
 	if (path_split(request->arena, request->path, 1, 4, true, segments))
 		return;
 	context->version = arena_strndup(request->arena, segments[0].data, segments[0].length);
@@ -50,7 +53,7 @@ void catch_errors_begin(struct proxy *proxy, struct request *request)
 	request->context = context;
 	make_transaction_id(proxy, request);
 	if (request->path.length)
-		take_path(request, context);
+		context_take_path(request);
 }
 
 void catch_errors_end(struct request *request, struct reply *reply)

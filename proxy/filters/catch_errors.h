@@ -9,6 +9,8 @@
 
 /* Makes request->context and request->transaction_id, and takes the path apart. */
 void catch_errors_begin(struct proxy *proxy, struct request *request);
+/* Takes the path apart again, after a filter has changed it. */
+void context_take_path(struct request *request);
 /* X-Trans-Id and X-Openstack-Request-Id. */
 void catch_errors_end(struct request *request, struct reply *reply);
 

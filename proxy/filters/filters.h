@@ -21,6 +21,12 @@ void proxy_logging_refused(struct request *request, struct reply *reply);
 /* Chooses the form of listings and hands it on as `format`
  * (swift/common/middleware/listing_formats.py). */
 struct filter filter_listing_formats(struct proxy *proxy);
+/* Host names that are aliases of ours (swift/common/middleware/cname_lookup.py). */
+struct filter filter_cname_lookup(struct proxy *proxy, const struct settings *settings);
+/* Accounts and containers in host names (swift/common/middleware/domain_remap.py). */
+struct filter filter_domain_remap(struct proxy *proxy, const struct settings *settings);
+/* Slows down writers and listers (swift/common/middleware/ratelimit.py). */
+struct filter filter_ratelimit(struct proxy *proxy, const struct settings *settings);
 /* Refuses writes to accounts or the whole cluster (swift/common/middleware/read_only.py). */
 struct filter filter_read_only(struct proxy *proxy, const struct settings *settings);
 /* Refuses names that others cannot hold (swift/common/middleware/name_check.py). */

@@ -119,8 +119,9 @@ def http_request(address, method, path, headers=(), body=None, timeout=TIMEOUT_S
     """One request on a connection of its own.  A body that is bytes has a length, an iterable goes out chunked."""
     connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
-        connection.putrequest(method, path, skip_accept_encoding=True)
-        pairs = headers.items() if hasattr(headers, 'items') else headers
+        pairs = list(headers.items() if hasattr(headers, 'items') else headers)
+        own_host = any(name.lower() == 'host' for name, _ in pairs)
+        connection.putrequest(method, path, skip_host=own_host, skip_accept_encoding=True)
         names = set()
         for name, value in pairs:
             names.add(name.lower())

@@ -1,5 +1,12 @@
 """/info and /healthcheck."""
+import hmac
+import time
+import urllib.parse
+
 import pytest
+
+import support
+from server import Server
 
 LIMITS = {'max_file_size': 5368709122, 'max_meta_name_length': 128, 'max_meta_value_length': 256, 'max_meta_count': 90,
           'max_meta_overall_size': 4096, 'max_header_size': 8192, 'max_object_name_length': 1024, 'container_listing_limit': 10000,
@@ -65,3 +72,39 @@ def test_healthcheck(owner):
     head = guest.head(path='/healthcheck').check(200)
     assert head.body == b'' and head.header('Content-Length') == '2'
     owner.get(path='/healthcheck').check(200)
+
+
+ADMIN_KEY = 'admin-key'
+
+
+@pytest.fixture(scope='module')
+def with_admin():
+    with Server(proxy={'admin_key': ADMIN_KEY, 'disallowed_sections': 'container_quotas, swift.version, nobody.knows'}) as server:
+        yield server
+
+
+def admin_info(server, method='GET', signed='GET', seconds=60, key=ADMIN_KEY, **wrong):
+    expires = int(time.time()) + seconds
+    signature = hmac.new(key.encode(), ('%s\n%d\n/info' % (signed, expires)).encode(), 'sha1').hexdigest()
+    query = urllib.parse.urlencode(dict({'swiftinfo_sig': signature, 'swiftinfo_expires': expires}, **wrong))
+    return support.http_request(server.address, method, '/info?' + query)
+
+
+def test_admin_info(with_admin):
+    info = admin_info(with_admin).check(200).json()
+    assert info['admin'] == {'disallowed_sections': ['container_quotas', 'swift.version', 'nobody.knows']}
+    assert 'container_quotas' not in info and 'version' not in info['swift'] and 'account_quotas' in info
+    admin_info(with_admin, method='HEAD', signed='GET').check(200)
+    admin_info(with_admin, method='HEAD', signed='HEAD').check(200)
+    assert 'admin' not in support.http_request(with_admin.address, 'GET', '/info').check(200).json()
+
+
+@pytest.mark.parametrize('wrong', [
+    {'signed': 'HEAD'}, {'seconds': -5}, {'key': 'other'}, {'swiftinfo_sig': ''}, {'swiftinfo_sig': '0' * 40},
+    {'swiftinfo_expires': ''}, {'swiftinfo_expires': 'soon'}])
+def test_admin_info_refused(with_admin, wrong):
+    admin_info(with_admin, **wrong).check(401)
+
+
+def test_admin_info_without_a_key(owner):
+    support.http_request(owner.address, 'GET', '/info?swiftinfo_sig=x&swiftinfo_expires=1').check(403)
