@@ -128,6 +128,14 @@ static int co_check_existing(struct put *put)
 	return 0;
 }
 
+/* A look before the body spares the network a body for nothing, and If-None-Match needs it. A small one of a sender in
+ * this process is judged by its change alone, which looks anyway. */
+static bool wants_look(const struct put *put)
+{
+	return !put->request->request->digest || put->expected < 0 || put->expected > OBJECT_INLINE_BYTES_MAX ||
+	       object_request_header(put->request, "If-None-Match");
+}
+
 /* ---- the body ---- */
 
 /* The status for an error of the request's stream. */
@@ -488,7 +496,9 @@ void co_object_put(struct object_request *r)
 {
 	struct put *put = arena_zalloc(r->arena, sizeof(*put));
 	put->request = r;
-	if (check_headers(put) || object_request_enter(r, true) || co_check_existing(put) || co_store(put))
+	if (check_headers(put) || object_request_enter(r, true))
+		return;
+	if ((wants_look(put) && co_check_existing(put)) || co_store(put))
 		return;
 	co_object_promises_keep(r, &put->promises, &put->store.todos);
 	reply_empty(r->reply, 201);

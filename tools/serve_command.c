@@ -296,6 +296,7 @@ static int start_service(struct service *service, char **ret_error)
 			*ret_error = xasprintf("cannot start a worker: %s", strerror(-error));
 			return error;
 		}
+		(void)pthread_setname_np(worker->thread, "worker");
 	}
 	return 0;
 }

@@ -45,6 +45,9 @@ struct loop {
 	struct loop_message **messages_last;
 	int wake_fd;
 	struct event *wake_event;
+	/* of this thread, for the end of the turn */
+	struct loop_message *deferred_first;
+	struct loop_message **deferred_last;
 };
 
 static __thread struct loop *current_loop;
@@ -80,6 +83,7 @@ int loop_new(struct loop **ret_loop)
 	pthread_mutex_init(&loop->lock, NULL);
 	loop->ready_last = &loop->ready_first;
 	loop->messages_last = &loop->messages_first;
+	loop->deferred_last = &loop->deferred_first;
 	loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	struct event_config *config = event_config_new();
 	(void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
@@ -218,6 +222,18 @@ static void run_ready(struct loop *loop)
 	}
 }
 
+static void run_deferred(struct loop *loop)
+{
+	struct loop_message *message = loop->deferred_first;
+	loop->deferred_first = NULL;
+	loop->deferred_last = &loop->deferred_first;
+	while (message) {
+		struct loop_message *next = message->next;
+		message->call(message);
+		message = next;
+	}
+}
+
 void loop_run(struct loop *loop)
 {
 	assert(!current_loop);
@@ -227,6 +243,7 @@ void loop_run(struct loop *loop)
 		loop->own = co_context_new_thread();
 	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
 		run_ready(loop);
+		run_deferred(loop);
 		log_flush();
 		/* a turn begins with its events: how long the wait for them took must not be missing from the clock */
 		loop->now_ms = 0;
@@ -266,6 +283,14 @@ void loop_post(struct loop *loop, struct loop_message *message)
 	if (first)
 		interrupt_wait(loop);
 	pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_defer(struct loop_message *message)
+{
+	struct loop *loop = current_loop;
+	message->next = NULL;
+	*loop->deferred_last = message;
+	loop->deferred_last = &message->next;
 }
 
 /* ---- coroutines ---- */

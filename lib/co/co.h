@@ -20,7 +20,8 @@ struct event_base;
 
 enum {
 	CO_STACK_BYTES = 256 * 1024,
-	CO_POOL_MAX = 128, /* idle coroutines kept per loop; loop_trim() frees what is not in use for a while */
+	/* idle coroutines kept per loop, and a PUT takes about seven; loop_trim() frees what is not in use for a while */
+	CO_POOL_MAX = 1024,
 };
 
 #define CO_FOREVER UINT64_MAX
@@ -52,6 +53,9 @@ struct loop_message {
 };
 /* From any thread. */
 void loop_post(struct loop *loop, struct loop_message *message);
+/* Makes the call on the current loop once those who are ready now have run, before it waits for events: for what is
+ * better done once for many. */
+void loop_defer(struct loop_message *message);
 
 /* ---- coroutines ---- */
 

@@ -27,6 +27,43 @@ static void commit_done(struct device_commit *commit)
 	loop_post(waiting->loop, &waiting->message);
 }
 
+/*
+ * Devices of which this thread's committers have to hear at the end of the turn: the other legs of a PUT and other
+ * requests often bring more for the same device, and waking a thread costs more than the change.
+ */
+enum { KICKS_MAX = 16 };
+
+static __thread struct {
+	struct loop_message message;
+	struct device *devices[KICKS_MAX];
+	size_t count;
+} kicks;
+
+static void kick_all(struct loop_message *message)
+{
+	(void)message;
+	for (size_t i = 0; i < kicks.count; i++)
+		device_commit_kick(kicks.devices[i]);
+	kicks.count = 0;
+}
+
+/* The device is there until its commit is done, and that reaches this loop after the turn. */
+static void kick_later(struct device *device)
+{
+	for (size_t i = 0; i < kicks.count; i++)
+		if (kicks.devices[i] == device)
+			return;
+	if (kicks.count == KICKS_MAX) {
+		device_commit_kick(device);
+		return;
+	}
+	kicks.devices[kicks.count++] = device;
+	if (kicks.count > 1)
+		return;
+	kicks.message.call = kick_all;
+	loop_defer(&kicks.message);
+}
+
 int co_device_commit(struct device *device, device_change_fn *change, void *argument)
 {
 	struct waiting_commit waiting = {
@@ -36,7 +73,8 @@ int co_device_commit(struct device *device, device_change_fn *change, void *argu
 		.co = co_self(),
 	};
 	waiting.commit.done_argument = &waiting;
-	device_commit_start(device, &waiting.commit);
+	device_commit_queue(device, &waiting.commit);
+	kick_later(device);
 	while (!waiting.finished)
 		co_suspend();
 	return waiting.commit.result;

@@ -51,6 +51,13 @@ void device_condition_init(pthread_cond_t *condition)
 	pthread_condattr_destroy(&attributes);
 }
 
+void device_name_thread(pthread_t thread, const char *role, const char *device_name)
+{
+	char name[16];
+	(void)snprintf(name, sizeof(name), "%.6s-%.8s", role, device_name);
+	(void)pthread_setname_np(thread, name);
+}
+
 const char *device_name(const struct device *device)
 {
 	return device->name;

@@ -153,6 +153,10 @@ struct device_commit {
 
 /* Queues the change; commit->done() will be called exactly once. The struct must live until then. */
 void device_commit_start(struct device *device, struct device_commit *commit);
+/* The same in two steps, for whoever queues several at once: the committer need not know of the change until
+ * device_commit_kick(). */
+void device_commit_queue(struct device *device, struct device_commit *commit);
+void device_commit_kick(struct device *device);
 
 /* The same, waiting; never from inside a change. Returns the change's result, or -EIO when the device failed or is not
  * mounted. */

@@ -19,6 +19,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/store/device_batch.h"
 #include "lib/store/device_files.h"
 #include "lib/store/device_private.h"
 
@@ -36,7 +37,7 @@ enum {
 
 struct device_txn {
 	struct device *device;
-	rocksdb_writebatch_wi_t *batch;
+	struct device_batch *batch;
 	size_t write_count;    /* by the change that runs */
 	bool sync_incoming;    /* before the log */
 	bool removes_files;    /* promises were made */
@@ -52,24 +53,19 @@ struct device *txn_device(struct device_txn *txn)
 
 int txn_get(struct device_txn *txn, enum device_family family, struct slice key, struct buf *value)
 {
-	struct device_database *database = &txn->device->database;
-	char *message = NULL;
-	size_t length;
-	char *found = rocksdb_writebatch_wi_get_from_batch_and_db_cf(txn->batch, database->db, database->read,
-		database->families[family], key.data, key.length, &length, &message);
-	if (message)
-		return database_error(message);
-	if (!found)
+	bool deleted;
+	struct slice written;
+	if (!device_batch_find(txn->batch, (int)family, key, &deleted, &written))
+		return device_get(txn->device, family, key, value);
+	if (deleted)
 		return -ENOENT;
-	buf_append(value, found, length);
-	rocksdb_free(found);
+	buf_append_slice(value, written);
 	return 0;
 }
 
 static void put_in_family(struct device_txn *txn, int family, struct slice key, struct slice value)
 {
-	rocksdb_writebatch_wi_put_cf(txn->batch, txn->device->database.families[family], key.data, key.length,
-		value.data ? value.data : "", value.length);
+	device_batch_put(txn->batch, txn->device->database.families[family], family, key, value);
 }
 
 void txn_put(struct device_txn *txn, enum device_family family, struct slice key, struct slice value)
@@ -81,7 +77,7 @@ void txn_put(struct device_txn *txn, enum device_family family, struct slice key
 void txn_delete(struct device_txn *txn, enum device_family family, struct slice key)
 {
 	txn->write_count++;
-	rocksdb_writebatch_wi_delete_cf(txn->batch, txn->device->database.families[family], key.data, key.length);
+	device_batch_delete(txn->batch, txn->device->database.families[family], (int)family, key);
 }
 
 void txn_sync_incoming(struct device_txn *txn)
@@ -169,9 +165,7 @@ static int read_number_limit(struct device *device)
 
 static bool batch_has_room(struct device_txn *txn, size_t change_count)
 {
-	size_t bytes;
-	(void)rocksdb_writebatch_wi_data(txn->batch, &bytes);
-	return change_count < BATCH_CHANGES_MAX && bytes < BATCH_BYTES_MAX;
+	return change_count < BATCH_CHANGES_MAX && device_batch_bytes(txn->batch) < BATCH_BYTES_MAX;
 }
 
 static bool accepts_writes(struct device *device)
@@ -208,7 +202,7 @@ static int write_batch(struct device_txn *txn)
 		return -EIO;
 	}
 	char *message = NULL;
-	rocksdb_write_writebatch_wi(device->database.db, device->database.write_synced, txn->batch, &message);
+	rocksdb_write(device->database.db, device->database.write_synced, device_batch_handle(txn->batch), &message);
 	if (!message)
 		return 0;
 	/* Nobody else ever sees RocksDB's words, so they are logged here. */
@@ -234,7 +228,7 @@ static void finish_commits(struct device *device, struct device_commit *first, s
 }
 
 static struct device_commit *commit_batch(
-	struct device *device, rocksdb_writebatch_wi_t *batch, struct device_commit *first)
+	struct device *device, struct device_batch *batch, struct device_commit *first)
 {
 	struct device_txn txn = {
 		.device = device,
@@ -244,7 +238,7 @@ static struct device_commit *commit_batch(
 	struct device_commit *end = first;
 	run_changes(&txn, &end);
 	int result = 0;
-	if (rocksdb_writebatch_wi_count(batch) > 0) {
+	if (device_batch_count(batch) > 0) {
 		result = write_batch(&txn);
 		atomic_fetch_add(&device->committer.batch_count, 1);
 	}
@@ -255,24 +249,6 @@ static struct device_commit *commit_batch(
 	}
 	finish_commits(device, first, end, result);
 	return end;
-}
-
-static rocksdb_writebatch_wi_t *batch_new(void)
-{
-	return rocksdb_writebatch_wi_create(0, 1);
-}
-
-/* Empties the batch; a big one is replaced, because a cleared one keeps its memory. */
-static rocksdb_writebatch_wi_t *batch_clear(rocksdb_writebatch_wi_t *batch)
-{
-	size_t bytes;
-	(void)rocksdb_writebatch_wi_data(batch, &bytes);
-	if (bytes <= BATCH_BYTES_KEPT_MAX) {
-		rocksdb_writebatch_wi_clear(batch);
-		return batch;
-	}
-	rocksdb_writebatch_wi_destroy(batch);
-	return batch_new();
 }
 
 /* ---- the thread and its queue ---- */
@@ -305,6 +281,7 @@ static struct device_commit *take_commits(struct device_committer *committer)
 	committer->first = NULL;
 	committer->last = &committer->first;
 	committer->urgent_count = 0;
+	committer->kick_due = false;
 	pthread_mutex_unlock(&committer->lock);
 	return taken;
 }
@@ -312,25 +289,25 @@ static struct device_commit *take_commits(struct device_committer *committer)
 static void *committer_main(void *argument)
 {
 	struct device *device = argument;
-	rocksdb_writebatch_wi_t *batch = batch_new();
+	struct device_batch *batch = device_batch_new();
 	struct device_commit *taken;
 	while ((taken = take_commits(&device->committer))) {
 		while (taken) {
 			taken = commit_batch(device, batch, taken);
-			batch = batch_clear(batch);
+			device_batch_clear(batch, BATCH_BYTES_KEPT_MAX);
 		}
 	}
-	rocksdb_writebatch_wi_destroy(batch);
+	device_batch_free(batch);
 	return NULL;
 }
 
-void device_commit_start(struct device *device, struct device_commit *commit)
+/* True: the committer sleeps, or may, and does not know of it. */
+static bool queue_commit(struct device *device, struct device_commit *commit)
 {
 	struct device_committer *committer = &device->committer;
 	assert(commit->change && commit->done);
-	commit->next = NULL;
-	pthread_mutex_lock(&committer->lock);
 	assert(!committer->stop);
+	commit->next = NULL;
 	bool was_empty = !committer->first;
 	if (was_empty)
 		committer->lazy_deadline_ms = device_monotonic_ms() + LAZY_WAIT_MS;
@@ -338,8 +315,38 @@ void device_commit_start(struct device *device, struct device_commit *commit)
 	*committer->last = commit;
 	committer->last = &commit->next;
 	/* Otherwise the committer is awake, or its sleep has the right end already. */
-	if (was_empty || first_urgent)
+	return was_empty || first_urgent;
+}
+
+void device_commit_start(struct device *device, struct device_commit *commit)
+{
+	struct device_committer *committer = &device->committer;
+	pthread_mutex_lock(&committer->lock);
+	if (queue_commit(device, commit))
+		committer->kick_due = true;
+	bool kick = committer->kick_due;
+	committer->kick_due = false;
+	if (kick)
 		pthread_cond_signal(&committer->wake);
+	pthread_mutex_unlock(&committer->lock);
+}
+
+void device_commit_queue(struct device *device, struct device_commit *commit)
+{
+	struct device_committer *committer = &device->committer;
+	pthread_mutex_lock(&committer->lock);
+	if (queue_commit(device, commit))
+		committer->kick_due = true;
+	pthread_mutex_unlock(&committer->lock);
+}
+
+void device_commit_kick(struct device *device)
+{
+	struct device_committer *committer = &device->committer;
+	pthread_mutex_lock(&committer->lock);
+	if (committer->kick_due)
+		pthread_cond_signal(&committer->wake);
+	committer->kick_due = false;
 	pthread_mutex_unlock(&committer->lock);
 }
 
@@ -391,6 +398,7 @@ int committer_start(struct device *device)
 	result = pthread_create(&committer->thread, NULL, committer_main, device);
 	if (result != 0)
 		return -result;
+	device_name_thread(committer->thread, "commit", device->name);
 	committer->started = true;
 	return device_commit(device, reserve_when_low, NULL);
 }

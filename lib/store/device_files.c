@@ -325,6 +325,8 @@ int remover_start(struct device *device)
 	device_condition_init(&remover->wake);
 	int result = pthread_create(&remover->thread, NULL, remover_main, device);
 	remover->started = result == 0;
+	if (remover->started)
+		device_name_thread(remover->thread, "remove", device->name);
 	return -result;
 }
 

@@ -54,6 +54,7 @@ struct device_committer {
 	struct device_commit **last;  /* where the next one is linked */
 	size_t urgent_count;          /* waiting commits that are not lazy */
 	int64_t lazy_deadline_ms;     /* when the oldest lazy one has waited long enough */
+	bool kick_due;                /* something was queued that the committer was not told of */
 	bool hurry;                   /* closing: lazy commits wait for nobody */
 	bool stop;                    /* end when the queue is empty */
 	_Atomic uint64_t batch_count; /* written and synced */
@@ -99,6 +100,8 @@ int64_t device_monotonic_ms(void);
 /* A condition variable on the monotonic clock, so that a step of the wall clock moves no deadline.
  */
 void device_condition_init(pthread_cond_t *condition);
+/* What ps and perf show: "commit-sda". */
+void device_name_thread(pthread_t thread, const char *role, const char *device_name);
 
 /* Reads the reserved numbers, reserves the next ones, starts the thread. 0 or -EIO. */
 int committer_start(struct device *device);

@@ -461,6 +461,37 @@ static void loop__messages_of_other_threads(void **state)
 	run_in_loop(co_messages);
 }
 
+static void note_message(struct loop_message *message)
+{
+	(void)message;
+	note("m");
+}
+
+static void defer_and_note(void *message)
+{
+	note("a");
+	loop_defer(message);
+	note("b");
+}
+
+static void co_deferred(void *argument)
+{
+	(void)argument;
+	struct loop_message messages[2] = {{.call = note_message}, {.call = note_message}};
+	trace[0] = '\0';
+	co_start(defer_and_note, &messages[0]);
+	co_start(defer_and_note, &messages[1]);
+	co_yield ();
+	co_yield ();
+	assert_string_equal(trace, "ababmm");
+}
+
+static void loop__deferred_calls_end_the_turn(void **state)
+{
+	(void)state;
+	run_in_loop(co_deferred);
+}
+
 static void *stop_later(void *loop)
 {
 	usleep(50000);
@@ -501,6 +532,7 @@ int main(void)
 		cmocka_unit_test(pool__offload_from_several_coroutines),
 		cmocka_unit_test(pool__free_waits_for_the_work),
 		cmocka_unit_test(loop__messages_of_other_threads),
+		cmocka_unit_test(loop__deferred_calls_end_the_turn),
 		cmocka_unit_test(loop__stops_from_another_thread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,84 @@ static void device__reads_what_was_committed(void **state)
 	assert_value(fixture->device, "a", NULL);
 }
 
+enum { BATCH_KEYS = 200, BATCH_STEPS = 4000, BATCH_VALUE_MAX = 300 };
+
+/* What a batch should hold; lengths on both sides of those where RocksDB's length fields grow. */
+struct batch_model {
+	unsigned seed;
+	int lengths[BATCH_KEYS]; /* of the value; -1: none */
+	unsigned char fill[BATCH_KEYS];
+};
+
+static struct slice batch_key(int index, char bytes[200])
+{
+	int length = snprintf(bytes, 16, "key %d", index);
+	if (index % 7 == 0) {
+		memset(bytes + length, '.', 140);
+		length += 140;
+	}
+	return slice_of(bytes, (size_t)length);
+}
+
+static enum device_family batch_family(int index)
+{
+	return index % 2 ? DEVICE_OBJECTS : DEVICE_CONTAINERS;
+}
+
+static void check_batch_value(const struct batch_model *model, int index, int result, const struct buf *value)
+{
+	if (model->lengths[index] < 0) {
+		assert_int_equal(result, -ENOENT);
+		return;
+	}
+	assert_int_equal(result, 0);
+	assert_int_equal(value->length, model->lengths[index]);
+	for (size_t i = 0; i < value->length; i++)
+		assert_int_equal((unsigned char)value->data[i], model->fill[index]);
+}
+
+static int walk_at_random(struct device_txn *txn, void *argument)
+{
+	struct batch_model *model = argument;
+	char key_bytes[200], value[BATCH_VALUE_MAX];
+	for (int step = 0; step < BATCH_STEPS; step++) {
+		int index = rand_r(&model->seed) % BATCH_KEYS;
+		struct slice key = batch_key(index, key_bytes);
+		struct buf found = BUF_INIT;
+		int result = txn_get(txn, batch_family(index), key, &found);
+		check_batch_value(model, index, result, &found);
+		buf_release(&found);
+		int length = rand_r(&model->seed) % (BATCH_VALUE_MAX + 100) - 100;
+		model->lengths[index] = length < 0 ? -1 : length;
+		model->fill[index] = (unsigned char)step;
+		if (length < 0) {
+			txn_delete(txn, batch_family(index), key);
+			continue;
+		}
+		memset(value, step & 0xff, (size_t)length);
+		txn_put(txn, batch_family(index), key, slice_of(value, (size_t)length));
+	}
+	return 0;
+}
+
+static void device__changes_read_what_the_batch_holds(void **state)
+{
+	struct fixture *fixture = *state;
+	struct batch_model model = {.seed = 1};
+	for (int i = 0; i < BATCH_KEYS; i++)
+		model.lengths[i] = -1;
+	/* the second one meets what the first one left in the database */
+	for (int round = 0; round < 2; round++)
+		assert_int_equal(device_commit(fixture->device, walk_at_random, &model), 0);
+	for (int i = 0; i < BATCH_KEYS; i++) {
+		char key[200];
+		struct buf found = BUF_INIT;
+		int result = device_get(fixture->device, batch_family(i), batch_key(i, key), &found);
+		check_batch_value(&model, i, result, &found);
+		buf_release(&found);
+	}
+}
+
 static void device__keeps_commits_over_a_reopen(void **state)
 {
 	struct fixture *fixture = *state;
@@ -669,6 +747,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(device__reads_what_was_committed),
+		TEST(device__changes_read_what_the_batch_holds),
 		TEST(device__keeps_commits_over_a_reopen),
 		TEST(device__cached_get_knows_what_is_in_memory),
 		TEST(device__refused_change_writes_nothing),
