@@ -9,7 +9,8 @@
  *	PATH            %n stands for the number of the request, %6n for the same in six digits
  *	-p PORT         of 127.0.0.1 (8080)
  *	-c N            connections (1)
- *	-t SECONDS      start no request after that; those in flight are waited for
+ *	-t SECONDS      start no request after that; those in flight are waited for, and not part of the rate
+ *	-w SECONDS      before that, with the same requests: what they take is not counted (0)
  *	-n COUNT        requests; the first of both bounds ends the run
  *	-f N            first number (0)
  *	-r N            numbers are used again after N of them (0: never)
@@ -74,7 +75,7 @@ struct load {
 	int port;
 	const char *verb, *path;
 	size_t connection_count;
-	uint64_t duration_ns, count, first, repeat, body_bytes;
+	uint64_t duration_ns, warmup_ns, count, first, repeat, body_bytes;
 	char headers[REQUEST_BYTES_MAX / 2];
 	int status;
 	int64_t reply_bytes; /* -1: any */
@@ -83,7 +84,7 @@ struct load {
 
 	int epoll;
 	struct connection *connections;
-	uint64_t started_ns, deadline_ns, ended_ns;
+	uint64_t started_ns, counted_ns, deadline_ns, ended_ns; /* counted: end of the warm-up */
 	uint64_t begun, done, in_time, errors, busy;
 	uint64_t bytes_in, bytes_out, max_ns;
 	uint64_t histogram[64 * STEPS];
@@ -278,9 +279,10 @@ static void connection_done(struct load *load, struct connection *connection)
 	load->busy--;
 	load->done++;
 	load->ended_ns = now;
-	if (!load->deadline_ns || now <= load->deadline_ns)
-		load->in_time++;
-	histogram_add(load, now - connection->started_ns);
+	if (now >= load->counted_ns) {
+		histogram_add(load, now - connection->started_ns);
+		load->in_time += !load->deadline_ns || now <= load->deadline_ns;
+	}
 	load->bytes_in += connection->received;
 	load->bytes_out += load->body_bytes - connection->body_left;
 	if (connection->closing) {
@@ -508,9 +510,10 @@ static void run(struct load *load)
 	for (size_t i = 0; i < load->connection_count; i++)
 		connection_open(load, &load->connections[i]);
 	load->started_ns = now_ns();
-	load->ended_ns = load->started_ns;
+	load->counted_ns = load->started_ns + load->warmup_ns;
+	load->ended_ns = load->counted_ns;
 	if (load->duration_ns)
-		load->deadline_ns = load->started_ns + load->duration_ns;
+		load->deadline_ns = load->counted_ns + load->duration_ns;
 	for (size_t i = 0; i < load->connection_count && i < load->busy_max && may_start(load); i++)
 		connection_begin(load, &load->connections[i]);
 	while (load->busy)
@@ -524,7 +527,7 @@ static void print_result(const struct load *load)
 	double cpu_us = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e6 +
 			(double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 	bool timed = load->deadline_ns && load->ended_ns > load->deadline_ns;
-	double seconds = (double)((timed ? load->deadline_ns : load->ended_ns) - load->started_ns) / 1e9;
+	double seconds = (double)((timed ? load->deadline_ns : load->ended_ns) - load->counted_ns) / 1e9;
 	printf("{\"requests\": %" PRIu64 ", \"errors\": %" PRIu64 ", \"seconds\": %.6f, \"rate\": %.2f, ", load->done,
 		load->errors, seconds, seconds > 0 ? (double)load->in_time / seconds : 0);
 	printf("\"p50_us\": %" PRIu64 ", \"p99_us\": %" PRIu64 ", \"max_us\": %" PRIu64 ", ",
@@ -598,6 +601,9 @@ static void take_option(struct load *load, int option, const char *value)
 	case 't':
 		load->duration_ns = (uint64_t)(strtod(value, NULL) * 1e9);
 		break;
+	case 'w':
+		load->warmup_ns = (uint64_t)(strtod(value, NULL) * 1e9);
+		break;
 	case 'n':
 		load->count = read_number(value);
 		break;
@@ -630,7 +636,7 @@ static void take_option(struct load *load, int option, const char *value)
 static void read_command_line(struct load *load, int argc, char **argv)
 {
 	int option;
-	while ((option = getopt(argc, argv, "p:c:t:n:f:r:b:H:s:l:i")) != -1)
+	while ((option = getopt(argc, argv, "p:c:t:w:n:f:r:b:H:s:l:i")) != -1)
 		take_option(load, option, optarg);
 	if (argc - optind != 2)
 		fail("VERB and PATH are needed");
@@ -643,6 +649,8 @@ static void read_command_line(struct load *load, int argc, char **argv)
 		load->count = load->connection_count;
 	if (!load->count && !load->duration_ns)
 		fail("-t or -n is needed");
+	if (load->warmup_ns && !load->duration_ns)
+		fail("-w needs -t");
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@ import subprocess
 from stores import ACCOUNT, CONTAINER, LISTED, request
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+WARMUP_SECONDS = 0.5  # more than a request takes: the rate is that of a queue that is full from end to end
 SMALL, MEDIUM = 500, 24  # objects that GET, HEAD and POST go to
 LISTED_NAMES = 100000   # ten pages; names have six digits
 
@@ -74,7 +75,7 @@ def load_command(program, port, verb, path, connections=1, count=0, seconds=0, b
                  headers=()):
     """The command line of tests/bench/load.c, where the meaning of all is told."""
     command = [program, '-p', port, '-c', connections, '-b', body, '-r', repeat, '-f', first]
-    command += ['-n', count] if count else ['-t', seconds]
+    command += ['-n', count] if count else ['-t', seconds, '-w', WARMUP_SECONDS]
     command += ['-l', reply] if reply >= 0 else []
     for header in headers:
         command += ['-H', header]

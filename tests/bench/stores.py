@@ -262,6 +262,11 @@ class Swift(Store):
         self._run('swift-ring-builder', builder, 'add', *devices)
         self._run('swift-ring-builder', builder, 'rebalance', good=(0, 1))  # 1: it has a remark
 
+    def is_ready(self):
+        """The storage servers first: a proxy leaves those alone for a minute that did not answer it."""
+        answers = [request(self.port + offset, 'GET', '/healthcheck')[0] for offset in (1, 2, 3)]
+        return answers == [200] * 3 and super().is_ready()
+
     def fill_listing(self, count, load):
         self._run('fill-listing', self.directory / 'devices', ACCOUNT, LISTED, count)
 
