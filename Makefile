@@ -99,7 +99,7 @@ unit: $(unit_tests)
 .PHONY: fuzz-targets
 fuzz-targets: $(fuzz_targets)
 
-build/fuzz/%: tests/fuzz/%.c $(wildcard lib/*/*.c lib/*/*.h ring/*.c ring/*.h)
+build/fuzz/%: tests/fuzz/%.c $(wildcard $(foreach f,lib/* ring object proxy proxy/auth,$(f)/*.c $(f)/*.h))
 	@tools/build-fuzz $< $@
 
 .PHONY: check

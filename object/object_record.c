@@ -92,6 +92,8 @@ void object_record_encode(const struct object_record *record, struct buf *bytes)
 static const char *read_text(struct cursor *cursor, struct arena *arena)
 {
 	struct slice text = cursor_counted(cursor);
+	if (text.length && memchr(text.data, '\0', text.length))
+		cursor->failed = true;
 	return arena_strndup(arena, text.data ? text.data : "", text.length);
 }
 
@@ -102,10 +104,19 @@ static struct timestamp read_time(struct cursor *cursor)
 	return time;
 }
 
+/* Of a part that is there, so not zero. */
+static struct timestamp read_part_time(struct cursor *cursor)
+{
+	struct timestamp time = read_time(cursor);
+	if (timestamp_is_zero(time))
+		cursor->failed = true;
+	return time;
+}
+
 static void read_etag(struct cursor *cursor, char etag[40])
 {
 	struct slice text = cursor_counted(cursor);
-	if (text.length >= 40) {
+	if (text.length >= 40 || (text.length && memchr(text.data, '\0', text.length))) {
 		cursor->failed = true;
 		return;
 	}
@@ -140,11 +151,11 @@ static void read_data(struct cursor *cursor, struct arena *arena, unsigned char 
 	record->body_in_file = flags & RECORD_IN_FILE;
 	record->headers = read_headers(cursor, arena, &record->header_count);
 	if (flags & RECORD_OVERLAY) {
-		record->meta_time = read_time(cursor);
+		record->meta_time = read_part_time(cursor);
 		record->meta_headers = read_headers(cursor, arena, &record->meta_header_count);
 	}
 	if (flags & RECORD_TYPE) {
-		record->type_time = read_time(cursor);
+		record->type_time = read_part_time(cursor);
 		record->meta_content_type = read_text(cursor, arena);
 	}
 }

@@ -83,7 +83,12 @@ static int decode_base64url(struct arena *arena, struct slice text, struct slice
 	int decoded = EVP_DecodeBlock(bytes, (const unsigned char *)padded, (int)length);
 	if (decoded < 0)
 		return -EINVAL;
-	*ret_bytes = slice_of((char *)bytes, (size_t)decoded - (length - text.length));
+	/* the padding shows bits that no byte needs: with one set it would be a second text of the same bytes */
+	size_t used = (size_t)decoded - (length - text.length);
+	for (size_t i = used; i < (size_t)decoded; i++)
+		if (bytes[i])
+			return -EINVAL;
+	*ret_bytes = slice_of((char *)bytes, used);
 	return 0;
 }
 

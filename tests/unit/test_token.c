@@ -67,6 +67,32 @@ static void token__every_changed_character_is_refused(void **state)
 	arena_free(arena);
 }
 
+/* Bits of the last character that no byte needs are no room for another text of the same token. */
+static void token__has_one_text(void **state)
+{
+	(void)state;
+	struct arena *arena = arena_new();
+	struct token_keys *keys = token_keys_random();
+	static const char *const names[] = {"a:u", "a:us", "a:use"};
+	for (size_t n = 0; n < 3; n++) {
+		char *changed = arena_strdup(arena, token_make(keys, arena, "AUTH_", slice_from(names[n]), 1000));
+		char *last = changed + strlen(changed) - 1;
+		char original = *last;
+		struct slice name;
+		size_t accepted = 0;
+		for (const char *digit = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"; *digit;
+			digit++) {
+			*last = *digit;
+			accepted += token_verify(keys, arena, "AUTH_", changed, 1, &name) == 0;
+		}
+		assert_int_equal(accepted, 1);
+		*last = original;
+		assert_int_equal(token_verify(keys, arena, "AUTH_", changed, 1, &name), 0);
+	}
+	token_keys_free(keys);
+	arena_free(arena);
+}
+
 static void token__garbage_is_refused(void **state)
 {
 	(void)state;
@@ -213,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(token__verifies_until_it_expires),
 		cmocka_unit_test(token__every_changed_character_is_refused),
+		cmocka_unit_test(token__has_one_text),
 		cmocka_unit_test(token__garbage_is_refused),
 		cmocka_unit_test(token__cut_anywhere_is_refused),
 		cmocka_unit_test(token__old_keys_verify_first_key_signs),
