@@ -9,6 +9,7 @@
 
 #include "container/container_private.h"
 #include "lib/base/log.h"
+#include "lib/base/recon.h"
 #include "lib/store/co_device.h"
 
 enum {
@@ -220,15 +221,22 @@ void co_container_updater_pass(struct container_server *server, size_t *ret_repo
 
 /* ---- the coroutine ---- */
 
+static void co_timed_pass(struct container_server *server, size_t *ret_remaining)
+{
+	size_t reported;
+	uint64_t start_ms = loop_now_ms();
+	co_container_updater_pass(server, &reported, ret_remaining);
+	recon_put_number("container", "container_updater_sweep", (double)(loop_now_ms() - start_ms) / 1000);
+}
+
 void co_container_updater_run(struct container_server *server)
 {
 	size_t remaining = 0;
 	while (!server->stopping) {
-		size_t reported;
 		/* Cleared before the walk, so that what comes during it is seen by the next one. */
 		bool changed = atomic_exchange(&server->changed, false);
 		if (server->options.account_nodes && (changed || remaining))
-			co_container_updater_pass(server, &reported, &remaining);
+			co_timed_pass(server, &remaining);
 		uint64_t deadline_ms = deadline_after_ms(server->options.update_interval_ms);
 		while (!server->stopping && co_signal_wait(&server->wake, deadline_ms) == 0)
 			;

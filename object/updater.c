@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/base/log.h"
@@ -33,6 +34,8 @@ struct object_updater {
 	atomic_uint_least64_t sent;
 	atomic_uint_least64_t failed;
 	atomic_uint_least64_t pending;
+	atomic_uint_least64_t walk_ms;
+	atomic_int_least64_t walked_at;
 };
 
 const struct object_updater_options object_updater_options_default = {
@@ -305,6 +308,7 @@ static uint64_t co_walk(struct object_updater *updater)
 	struct batch *batch = xcalloc(1, sizeof(*batch));
 	batch->updater = updater;
 	bool first = true;
+	uint64_t start_ms = loop_now_ms();
 	uint64_t from = updater->first_number;
 	int error;
 	while (!(error = co_find(batch, from)) && batch->find.count && !updater->stopping) {
@@ -320,6 +324,8 @@ static uint64_t co_walk(struct object_updater *updater)
 	uint64_t left = batch->left + (error != 0);
 	free(batch);
 	atomic_store(&updater->pending, left);
+	atomic_store(&updater->walk_ms, loop_now_ms() - start_ms);
+	atomic_store(&updater->walked_at, (int64_t)time(NULL));
 	atomic_fetch_add(&updater->walks, 1);
 	return left;
 }
@@ -387,5 +393,7 @@ void object_updater_counts(const struct object_updater *updater, struct object_u
 		.sent = atomic_load(&updater->sent),
 		.failed = atomic_load(&updater->failed),
 		.pending = atomic_load(&updater->pending),
+		.walk_ms = atomic_load(&updater->walk_ms),
+		.walked_at = atomic_load(&updater->walked_at),
 	};
 }

@@ -64,9 +64,11 @@ void object_updater_free(struct object_updater *updater);
 
 struct object_updater_counts {
 	uint64_t walks;
-	uint64_t sent;    /* entries that all servers have confirmed */
-	uint64_t failed;  /* attempts that left something to do */
-	uint64_t pending; /* entries that the last walk left */
+	uint64_t sent;     /* entries that all servers have confirmed */
+	uint64_t failed;   /* attempts that left something to do */
+	uint64_t pending;  /* entries that the last walk left */
+	uint64_t walk_ms;  /* how long it took */
+	int64_t walked_at; /* when it ended, in seconds since 1970; 0: there was none */
 };
 /* From any thread. */
 void object_updater_counts(const struct object_updater *updater, struct object_updater_counts *ret_counts);

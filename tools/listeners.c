@@ -58,7 +58,7 @@ int listeners_open(struct listeners *listeners, const struct settings *settings,
 	listeners->backlog = (int)settings->swiftlet.backlog;
 	int error = 0;
 	for (enum node_role role = NODE_PROXY; role < NODE_ROLE_COUNT && !error; role++)
-		if (settings_has_role(settings, names[role]))
+		if (role == NODE_METRICS || settings_has_role(settings, names[role]))
 			error = open_role(listeners, settings, role, ret_error);
 	return error;
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <net/if.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,10 @@
 
 #include "account/account_server.h"
 #include "container/container_server.h"
+#include "lib/backend/server_observe.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
+#include "lib/base/metrics.h"
 #include "lib/co/co.h"
 #include "lib/co/socket.h"
 #include "lib/store/device_set.h"
@@ -28,6 +31,7 @@
 #include "tools/doors.h"
 #include "tools/privileges.h"
 #include "tools/sandbox.h"
+#include "tools/status.h"
 #include "tools/version.h"
 
 enum { DEVICES_MAX = 1024, UPDATER_RETRY_MS = 1000, UPDATER_CONCURRENCY = 8 };
@@ -46,8 +50,10 @@ struct node {
 	struct sandbox *sandbox;
 	char *sandbox_state;
 	bool outgrew_sandbox;
+	struct server_observed observed[NODE_METRICS]; /* by role; the proxy has its own ways */
+	struct status *status;
 	struct object_updater *updaters[DEVICES_MAX];
-	size_t updater_count;
+	atomic_size_t updater_count; /* also read where answers about the status are made */
 	struct proxy_policy *proxy_policies;
 	struct server_policy *server_policy_items;
 	struct server_policies server_policies;
@@ -67,6 +73,8 @@ static const char *const role_names[] = {
 
 static bool has_role(const struct node *node, enum node_role role)
 {
+	if (role == NODE_METRICS)
+		return node->settings->swiftlet.metrics_bind.count > 0;
 	return settings_has_role(node->settings, role_names[role]);
 }
 
@@ -79,6 +87,8 @@ const struct text_list *node_binds(const struct settings *settings, enum node_ro
 		return &settings->object.bind;
 	case NODE_CONTAINER:
 		return &settings->container.bind;
+	case NODE_METRICS:
+		return &settings->swiftlet.metrics_bind;
 	default:
 		return &settings->account.bind;
 	}
@@ -164,7 +174,7 @@ static size_t collect_devices(struct node *node, const char *names[])
 {
 	const struct settings *settings = node->settings;
 	size_t count = 0;
-	for (enum node_role role = NODE_OBJECT; role < NODE_ROLE_COUNT; role++) {
+	for (enum node_role role = NODE_OBJECT; role <= NODE_ACCOUNT; role++) {
 		if (!has_role(node, role))
 			continue;
 		add_ring_devices(node, role, 0, names, &count);
@@ -235,19 +245,31 @@ static void register_everywhere(enum node_role role, int port, co_handler_functi
 }
 
 /* The trampolines give the registration a context before the servers exist: devices are found by it first. */
+static void co_node_handle(struct node *node, enum node_role role, struct request *request, struct reply *reply)
+{
+	if (!co_status_handle(node->status, true, request, reply))
+		co_server_observe(&node->observed[role], request, reply);
+}
+
 static void co_node_object(void *context, struct request *request, struct reply *reply)
 {
-	co_object_server_handle(((struct node *)context)->object_server, request, reply);
+	co_node_handle(context, NODE_OBJECT, request, reply);
 }
 
 static void co_node_container(void *context, struct request *request, struct reply *reply)
 {
-	co_container_server_handle(((struct node *)context)->container_server, request, reply);
+	co_node_handle(context, NODE_CONTAINER, request, reply);
 }
 
 static void co_node_account(void *context, struct request *request, struct reply *reply)
 {
-	co_account_server_handle(((struct node *)context)->account_server, request, reply);
+	co_node_handle(context, NODE_ACCOUNT, request, reply);
+}
+
+static void co_node_metrics(void *context, struct request *request, struct reply *reply)
+{
+	if (!co_status_handle(((struct node *)context)->status, false, request, reply))
+		reply_status(reply, 404);
 }
 
 static co_handler_function *const storage_handlers[] = {
@@ -258,7 +280,7 @@ static co_handler_function *const storage_handlers[] = {
 
 static void register_addresses(struct node *node)
 {
-	for (enum node_role role = NODE_OBJECT; role < NODE_ROLE_COUNT; role++) {
+	for (enum node_role role = NODE_OBJECT; role <= NODE_ACCOUNT; role++) {
 		const struct text_list *binds = node_binds(node->settings, role);
 		for (size_t i = 0; has_role(node, role) && i < binds->count; i++) {
 			char ip[46];
@@ -463,6 +485,10 @@ static int enter_sandbox(struct node *node, const char *names[], size_t count, c
 	if (count)
 		allow_devices(node, names, count);
 	sandbox_allow_read(node->sandbox, settings->swiftlet.rings);
+	/* what /metrics and /recon tell of the machine */
+	sandbox_allow_read(node->sandbox, "/proc/loadavg");
+	sandbox_allow_read(node->sandbox, "/proc/meminfo");
+	sandbox_allow_read(node->sandbox, "/proc/stat");
 	sandbox_allow_read_beside(node->sandbox, settings->auth.token_keys);
 	sandbox_allow_read_beside(node->sandbox, settings->proxy.disable_path);
 	allow_targets(node->sandbox, &settings->proxy.tls_certificate);
@@ -514,6 +540,28 @@ static void make_policies(struct node *node)
 	node->server_policies.count = count;
 }
 
+static void observe(struct node *node, enum node_role role, co_handler_function *handler, void *server)
+{
+	static const char *const products[] = {
+		[NODE_OBJECT] = "object-server/" SWIFTLET_VERSION,
+		[NODE_CONTAINER] = "container-server/" SWIFTLET_VERSION,
+		[NODE_ACCOUNT] = "account-server/" SWIFTLET_VERSION,
+	};
+	static const char *const names[] = {
+		[NODE_OBJECT] = "object-server",
+		[NODE_CONTAINER] = "container-server",
+		[NODE_ACCOUNT] = "account-server",
+	};
+	node->observed[role] = (struct server_observed){
+		.role = (enum metric_role)role,
+		.name = names[role],
+		.product = products[role],
+		.log_requests = node->settings->swiftlet.log_requests,
+		.handler = handler,
+		.context = server,
+	};
+}
+
 static void make_object_server(struct node *node)
 {
 	const struct settings *settings = node->settings;
@@ -531,6 +579,7 @@ static void make_object_server(struct node *node)
 	options.peer_allowed = is_container_peer;
 	options.argument = node;
 	node->object_server = object_server_new(&options);
+	observe(node, NODE_OBJECT, co_object_server_handle, node->object_server);
 }
 
 static void make_container_server(struct node *node)
@@ -548,6 +597,7 @@ static void make_container_server(struct node *node)
 		.argument = node,
 	};
 	node->container_server = container_server_new(&options);
+	observe(node, NODE_CONTAINER, co_container_server_handle, node->container_server);
 }
 
 static void make_account_server(struct node *node)
@@ -559,6 +609,40 @@ static void make_account_server(struct node *node)
 		.policies = &node->server_policies,
 	};
 	node->account_server = account_server_new(&options);
+	observe(node, NODE_ACCOUNT, co_account_server_handle, node->account_server);
+}
+
+static bool updater_status(void *argument, size_t device_index, struct status_updater *ret_updater)
+{
+	const struct node *node = argument;
+	struct object_updater_counts counts;
+	if (device_index >= atomic_load(&node->updater_count))
+		return false;
+	object_updater_counts(node->updaters[device_index], &counts);
+	*ret_updater = (struct status_updater){
+		.pending = counts.pending,
+		.sent = counts.sent,
+		.failed = counts.failed,
+		.walk_seconds = counts.walks ? (double)counts.walk_ms / 1000 : -1,
+		.walked_at = (double)counts.walked_at,
+	};
+	return true;
+}
+
+static int make_status(struct node *node)
+{
+	int indexes[METRIC_POLICIES_MAX];
+	size_t count = 0;
+	for (; count < node->settings->policy_count && count < METRIC_POLICIES_MAX; count++)
+		indexes[count] = node->settings->policies[count].index;
+	metrics_set_policies(indexes, count);
+	struct status_options options = {
+		.settings = node->settings,
+		.devices = node->devices,
+		.updater = updater_status,
+		.argument = node,
+	};
+	return status_new(&options, &node->status);
 }
 
 static struct proxy_options proxy_options(struct node *node)
@@ -671,6 +755,8 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 		register_addresses(node);
 		error = open_storage(node, ret_error);
 	}
+	if (!error)
+		error = make_status(node);
 	if (!error && has_role(node, NODE_OBJECT))
 		make_object_server(node);
 	if (!error && has_role(node, NODE_CONTAINER))
@@ -699,6 +785,7 @@ void node_free(struct node *node)
 	object_server_free(node->object_server);
 	container_server_free(node->container_server);
 	account_server_free(node->account_server);
+	status_free(node->status);
 	proxy_free(node->proxy);
 	doors_free(node->doors);
 	auth_free(node->auth);
@@ -721,8 +808,12 @@ co_handler_function *node_handler(struct node *node, enum node_role role, void *
 {
 	if (!has_role(node, role))
 		return NULL;
-	*ret_context = role == NODE_PROXY ? (void *)node->proxy : (void *)node;
-	return role == NODE_PROXY ? co_proxy_handle : storage_handlers[role];
+	if (role == NODE_PROXY) {
+		*ret_context = node->proxy;
+		return co_proxy_handle;
+	}
+	*ret_context = node;
+	return role == NODE_METRICS ? co_node_metrics : storage_handlers[role];
 }
 
 const struct doors *node_doors(const struct node *node)
@@ -747,9 +838,9 @@ static void start_updaters(struct node *node)
 			.retry_ms = UPDATER_RETRY_MS,
 			.concurrency = UPDATER_CONCURRENCY,
 		};
-		node->updaters[node->updater_count] = object_updater_new(&options);
-		co_start(co_object_updater_run, node->updaters[node->updater_count]);
-		node->updater_count++;
+		node->updaters[i] = object_updater_new(&options);
+		co_start(co_object_updater_run, node->updaters[i]);
+		atomic_store(&node->updater_count, i + 1);
 	}
 }
 

@@ -14,7 +14,7 @@
 struct node;
 struct doors;
 
-enum node_role { NODE_PROXY, NODE_OBJECT, NODE_CONTAINER, NODE_ACCOUNT, NODE_ROLE_COUNT };
+enum node_role { NODE_PROXY, NODE_OBJECT, NODE_CONTAINER, NODE_ACCOUNT, NODE_METRICS, NODE_ROLE_COUNT };
 
 /*
  * Opens rings and devices, makes the servers of the roles. Between rings and devices, before there is any other thread,
@@ -24,7 +24,7 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 /* All loops must have ended. NULL is accepted. */
 void node_free(struct node *node);
 
-/* A server's handler; NULL when the process has not got the role. */
+/* A server's handler; NULL when the process has not got the role. NODE_METRICS is /metrics at [swiftlet] metrics_bind. */
 co_handler_function *node_handler(struct node *node, enum node_role role, void **ret_context);
 const struct text_list *node_binds(const struct settings *settings, enum node_role role);
 /* What the proxy's listeners ask of connections; NULL when the process has not got the role. */

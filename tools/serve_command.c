@@ -20,7 +20,9 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/base/settings.h"
+#include "lib/base/statsd.h"
 #include "lib/co/co.h"
+#include "lib/http/access_log.h"
 #include "lib/http/body.h"
 #include "lib/http/server.h"
 #include "proxy/proxy.h"
@@ -341,12 +343,27 @@ static void stop_service(struct service *service)
 		pthread_join(service->workers[i].thread, NULL);
 }
 
+/* Without it the servers serve all the same. */
+static void start_statsd(const struct settings *settings)
+{
+	struct statsd_options options = {
+		.host = settings->statsd.host,
+		.port = (int)settings->statsd.port,
+		.prefix = settings->statsd.metric_prefix,
+		.sample_rate = settings->statsd.default_sample_rate * settings->statsd.sample_rate_factor,
+	};
+	int error = statsd_init(&options);
+	if (error)
+		log_error("statsd is off: cannot reach %s: %s", options.host, strerror(-error));
+}
+
 static int run_server(struct service *service, const sigset_t *signals)
 {
 	const struct settings *settings = service->settings;
 	raise_limits();
 	heap_tame();
 	(void)prctl(PR_SET_DUMPABLE, settings->swiftlet.core_dumps ? 1 : 0);
+	start_statsd(settings);
 	char *error = NULL;
 	if (start_service(service, &error)) {
 		(void)fprintf(stderr, "swiftlet: %s\n", error ? error : "cannot start");
@@ -500,6 +517,11 @@ int serve_command(int argc, char **argv)
 	enum log_level level = LOG_LEVEL_INFO;
 	(void)log_level_parse(settings->swiftlet.log_level, &level);
 	log_init("swiftlet", level);
+	struct access_options access = {
+		.json = strcmp(settings->swiftlet.access_log_format, "json") == 0,
+		.reveal_bytes = (size_t)settings->swiftlet.reveal_sensitive_prefix,
+	};
+	access_log_set(&access);
 	sigset_t signals = block_signals();
 	int code = serve(settings, alone, &signals);
 	settings_free(settings);

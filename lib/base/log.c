@@ -11,9 +11,10 @@
 #include <unistd.h>
 
 /* A longer line is cut; header values alone are bounded by 8 KiB, so nothing legitimate comes near. */
-enum { LINE_BYTES_MAX = 3500, GATHERED_BYTES = 16 * 1024 };
+enum { LINE_BYTES_MAX = 3500, TRANSACTION_BYTES_MAX = 192, GATHERED_BYTES = 16 * 1024 };
 
 static const char *program_name = "swiftlet";
+static __thread const char *thread_transaction;
 static _Atomic int level_max = LOG_LEVEL_INFO;
 /* what several lines are written with must not end up inside of another thread's */
 static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,6 +53,11 @@ int log_level_parse(const char *text, enum log_level *ret_level)
 		}
 	}
 	return -EINVAL;
+}
+
+void log_set_transaction(const char *transaction)
+{
+	thread_transaction = transaction;
 }
 
 static size_t format_prefix(char *line, size_t size, enum log_level level)
@@ -94,7 +100,9 @@ void log_write(enum log_level level, const char *transaction, const char *format
 {
 	if (!log_wants(level))
 		return;
-	char line[LINE_BYTES_MAX + 64];
+	if (!transaction || !*transaction)
+		transaction = thread_transaction;
+	char line[LINE_BYTES_MAX + TRANSACTION_BYTES_MAX + 16];
 	size_t length = format_prefix(line, LINE_BYTES_MAX, level);
 	size_t start = length;
 	va_list arguments;
@@ -105,8 +113,12 @@ void log_write(enum log_level level, const char *transaction, const char *format
 	if (length >= LINE_BYTES_MAX)
 		length = LINE_BYTES_MAX - 1;
 	flatten(line + start, length - start);
-	if (transaction)
-		length += (size_t)snprintf(line + length, sizeof(line) - length - 1, " (txn: %.48s)", transaction);
+	if (transaction && *transaction) {
+		start = length;
+		length += (size_t)snprintf(
+			line + length, sizeof(line) - length - 1, " (txn: %.*s)", TRANSACTION_BYTES_MAX, transaction);
+		flatten(line + start, length - start);
+	}
 	line[length++] = '\n';
 	log_flush();
 	output(line, length);

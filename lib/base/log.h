@@ -19,11 +19,18 @@ bool log_wants(enum log_level level);
 /* Parses "error", "warning", "info", "debug". Returns -EINVAL for other texts. */
 int log_level_parse(const char *text, enum log_level *ret_level);
 
-/* `transaction` may be NULL where no request is at hand. */
+/*
+ * The request that the calling thread works for from now on: lines that name no transaction themselves get this one.
+ * NULL or "": none. The text is not copied. Coroutines have theirs set by lib/co (co_set_transaction), and take it along
+ * to the threads that work for them.
+ */
+void log_set_transaction(const char *transaction);
+
+/* `transaction` may be NULL: then it is that of log_set_transaction(). */
 void log_write(enum log_level level, const char *transaction, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* A finished line as it is (the access log): no level, no transaction added. */
+/* A finished line as it is (the access log): no level, no transaction added; cut at about 3500 bytes. */
 void log_raw(const char *line);
 
 /*

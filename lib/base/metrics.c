@@ -372,7 +372,7 @@ static void write_series(struct buf *text, const struct family *family, size_t s
 	const char *labels[2 * METRIC_LABELS_MAX + 1];
 	if (family->kind != METRIC_HISTOGRAM) {
 		uint64_t value = slot_sum(slot);
-		if (!value)
+		if (!value && family->kind == METRIC_COUNTER)
 			return;
 		name_labels(family, series, labels);
 		metrics_write_sample(text, family->name, labels, (double)(int64_t)value * bounds->scale);

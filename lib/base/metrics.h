@@ -114,7 +114,7 @@ void metrics_write_sample(struct buf *text, const char *name, const char *const 
 void metrics_write_histogram(struct buf *text, const char *name, const char *const *labels,
 	const struct metric_histogram *histogram, enum metric_unit unit);
 
-/* Everything: what was counted, then what the collectors and the kernel know. Series that are zero are left out. */
+/* Everything: what was counted, then what the collectors and the kernel know. Counters and histograms that are zero are left out. */
 void metrics_write(struct buf *text);
 
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"

@@ -17,6 +17,7 @@
 #define MEMBER_NUMBER double
 #define MEMBER_BYTES int64_t
 #define MEMBER_DURATION int64_t
+#define MEMBER_FRACTION double
 #define MEMBER_RESERVE struct reserve
 #define MEMBER_NODE_COUNT struct node_count
 #define MEMBER_TEXT const char *
@@ -78,6 +79,8 @@ const char *option_type_name(enum option_type type)
 		return "size";
 	case OPTION_DURATION:
 		return "duration";
+	case OPTION_FRACTION:
+		return "number from 0 to 1";
 	case OPTION_RESERVE:
 		return "size or percent";
 	case OPTION_NODE_COUNT:
@@ -257,6 +260,16 @@ static char *set_duration(const struct config_option *option, const char *text, 
 	return NULL;
 }
 
+static char *set_fraction(const char *text, double *ret_value)
+{
+	static const struct unit none[] = {{"", 1}, {NULL, 0}};
+	double value;
+	if (parse_with_unit(text, none, &value) || value > 1)
+		return xasprintf("\"%s\" is not a number from 0 to 1", text);
+	*ret_value = value;
+	return NULL;
+}
+
 static char *set_reserve(const char *text, struct reserve *ret_value)
 {
 	static const struct unit percent[] = {{"%", 1}, {NULL, 0}};
@@ -395,6 +408,9 @@ int option_set(const struct config_option *option, const char *text, const char 
 	case OPTION_DURATION:
 		reason = set_duration(option, text, member);
 		break;
+	case OPTION_FRACTION:
+		reason = set_fraction(text, member);
+		break;
 	case OPTION_RESERVE:
 		reason = set_reserve(text, member);
 		break;
@@ -461,6 +477,7 @@ void option_clear(const struct config_option *option, struct settings *settings)
 	case OPTION_NUMBER:
 	case OPTION_BYTES:
 	case OPTION_DURATION:
+	case OPTION_FRACTION:
 	case OPTION_RESERVE:
 	case OPTION_NODE_COUNT:
 		break;

@@ -16,6 +16,7 @@ enum option_type {
 	OPTION_NUMBER,     /* double, not negative */
 	OPTION_BYTES,      /* int64_t; K, M, G, T are powers of 1024 */
 	OPTION_DURATION,   /* int64_t milliseconds; seconds unless ms, s, m, h follows */
+	OPTION_FRACTION,   /* double, 0 to 1 */
 	OPTION_RESERVE,    /* struct reserve */
 	OPTION_NODE_COUNT, /* struct node_count */
 	OPTION_TEXT,       /* const char * */

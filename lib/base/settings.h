@@ -91,7 +91,18 @@ struct settings {
 		const char *sandbox; /* a word that sandbox_mode_parse() takes */
 		bool core_dumps;
 		const char *log_level; /* a word that log_level_parse() takes */
+		bool log_requests;
+		const char *access_log_format; /* "text" or "json" */
+		int64_t reveal_sensitive_prefix;
+		struct text_list metrics_bind; /* may be empty */
 	} swiftlet;
+	struct {
+		const char *host; /* "" for none */
+		int64_t port;
+		const char *metric_prefix;
+		double default_sample_rate; /* 0 to 1, as the next one */
+		double sample_rate_factor;
+	} statsd;
 	struct {
 		int64_t head_timeout_ms;
 		int64_t client_timeout_ms;

@@ -7,10 +7,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/co/co_switch.h"
@@ -25,6 +27,7 @@ struct co {
 	bool timed_out;
 	struct event timer;
 	bool timer_made;
+	char transaction[CO_TRANSACTION_BYTES]; /* for the log */
 };
 
 struct loop {
@@ -204,7 +207,9 @@ void loop_trim(struct loop *loop)
 static void resume(struct loop *loop, struct co *co)
 {
 	loop->running = co;
+	log_set_transaction(co->transaction);
 	co_context_switch(loop->own, co->context);
+	log_set_transaction(NULL);
 	loop->running = NULL;
 	if (!co->function)
 		pool_put(loop, co);
@@ -315,6 +320,26 @@ static struct co *co_create(struct loop *loop)
 	return co;
 }
 
+static void copy_transaction(struct co *co, const char *transaction)
+{
+	size_t length = strnlen(transaction, sizeof(co->transaction) - 1);
+	memmove(co->transaction, transaction, length);
+	co->transaction[length] = '\0';
+}
+
+void co_set_transaction(const char *transaction)
+{
+	struct co *self = co_self();
+	if (self)
+		copy_transaction(self, transaction);
+}
+
+const char *co_transaction(void)
+{
+	struct co *self = co_self();
+	return self ? self->transaction : "";
+}
+
 struct co *co_start(co_function *function, void *argument)
 {
 	struct loop *loop = current_loop;
@@ -329,6 +354,7 @@ struct co *co_start(co_function *function, void *argument)
 	}
 	co->function = function;
 	co->argument = argument;
+	copy_transaction(co, co_transaction());
 	loop->coroutines++;
 	ready_push(loop, co);
 	return co;

@@ -22,6 +22,7 @@ enum {
 	CO_STACK_BYTES = 256 * 1024,
 	/* idle coroutines kept per loop, and a PUT takes about seven; loop_trim() frees what is not in use for a while */
 	CO_POOL_MAX = 1024,
+	CO_TRANSACTION_BYTES = 192,
 };
 
 #define CO_FOREVER UINT64_MAX
@@ -60,6 +61,15 @@ void loop_defer(struct loop_message *message);
 /* ---- coroutines ---- */
 
 typedef void co_function(void *argument);
+
+/*
+ * The transaction id of the request that the running coroutine works for, for the log: copied (and cut after
+ * CO_TRANSACTION_BYTES); "" for none. Coroutines that it starts, and work that it offloads, have the same one. No effect
+ * outside of a coroutine.
+ */
+void co_set_transaction(const char *transaction);
+/* That of the running coroutine; "" when it has none. Valid as long as the coroutine runs. */
+const char *co_transaction(void);
 
 /* Queues a new coroutine on the calling thread's loop; it starts when the caller gives way. */
 struct co *co_start(co_function *function, void *argument);

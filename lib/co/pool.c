@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/co/co.h"
 
@@ -104,8 +105,19 @@ struct offload {
 	struct loop_message message;
 	struct loop *loop;
 	struct co *co;
+	const char *transaction; /* the coroutine's: it sleeps until the job is done */
+	void (*function)(void *argument);
+	void *argument;
 	bool finished;
 };
+
+static void offload_run(void *argument)
+{
+	struct offload *offload = argument;
+	log_set_transaction(offload->transaction);
+	offload->function(offload->argument);
+	log_set_transaction(NULL);
+}
 
 static void offload_finished(struct loop_message *message)
 {
@@ -123,11 +135,15 @@ static void offload_done(struct pool_job *job)
 void co_offload(struct pool *pool, void (*function)(void *), void *argument)
 {
 	struct offload offload = {
-		.job = {.run = function, .argument = argument, .done = offload_done},
+		.job = {.run = offload_run, .done = offload_done},
+		.transaction = co_transaction(),
+		.function = function,
+		.argument = argument,
 		.message = {.call = offload_finished},
 		.loop = loop_current(),
 		.co = co_self(),
 	};
+	offload.job.argument = &offload;
 	pool_submit(pool, &offload.job);
 	while (!offload.finished)
 		co_suspend();

@@ -605,6 +605,7 @@ static void co_connection_run(void *argument)
 		exchange->connection = connection;
 		open = co_exchange_run(exchange, arena);
 		server->request_count -= exchange->counted;
+		co_set_transaction("");
 		arena_free(arena);
 		if (open && !more_is_here(connection))
 			break;

@@ -216,15 +216,27 @@ static int write_batch(struct device_txn *txn)
 static void finish_commits(struct device *device, struct device_commit *first, struct device_commit *end, int result)
 {
 	uint64_t changes = 0;
-	for (struct device_commit *commit = first; commit != end; commit = commit->next)
+	uint64_t all = 0;
+	for (struct device_commit *commit = first; commit != end; commit = commit->next, all++)
 		changes += commit->result == 0 && result == 0;
 	atomic_fetch_add(&device->committer.change_count, changes);
+	atomic_fetch_sub(&device->committer.queued, all);
 	for (struct device_commit *commit = first, *next; commit != end; commit = next) {
 		next = commit->next;
 		if (commit->result == 0)
 			commit->result = result;
 		commit->done(commit);
 	}
+}
+
+static void observe_batch(struct device_committer *committer, const struct device_commit *first,
+	const struct device_commit *end, uint64_t duration_ns)
+{
+	uint64_t changes = 0;
+	for (const struct device_commit *commit = first; commit != end; commit = commit->next)
+		changes++;
+	metric_histogram_observe(&committer->batch_sizes, METRIC_UNIT_ONE, changes);
+	metric_histogram_observe(&committer->sync_seconds, METRIC_UNIT_SECONDS, duration_ns);
 }
 
 static struct device_commit *commit_batch(
@@ -239,8 +251,10 @@ static struct device_commit *commit_batch(
 	run_changes(&txn, &end);
 	int result = 0;
 	if (device_batch_count(batch) > 0) {
+		uint64_t start = metric_now();
 		result = write_batch(&txn);
 		atomic_fetch_add(&device->committer.batch_count, 1);
+		observe_batch(&device->committer, first, end, metric_now() - start);
 	}
 	if (result == 0) {
 		atomic_store(&device->number_limit, txn.number_limit);
@@ -306,6 +320,7 @@ static bool queue_commit(struct device *device, struct device_commit *commit)
 {
 	struct device_committer *committer = &device->committer;
 	assert(commit->change && commit->done);
+	atomic_fetch_add(&committer->queued, 1);
 	assert(!committer->stop);
 	commit->next = NULL;
 	bool was_empty = !committer->first;

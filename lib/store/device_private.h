@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "lib/base/metrics.h"
 #include "lib/store/device.h"
 
 enum {
@@ -59,6 +60,9 @@ struct device_committer {
 	bool stop;                    /* end when the queue is empty */
 	_Atomic uint64_t batch_count; /* written and synced */
 	_Atomic uint64_t change_count;
+	_Atomic uint64_t queued;              /* changes that are not done yet */
+	struct metric_histogram batch_sizes;  /* changes in a batch that was written */
+	struct metric_histogram sync_seconds; /* writing and syncing it */
 };
 
 struct device_remover {

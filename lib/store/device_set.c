@@ -290,8 +290,7 @@ struct device_entry *device_set_at(struct device_set *set, size_t index)
 
 /* ---- users ---- */
 
-/* DEVICE_UNMOUNTED for everything that cannot be used. */
-static enum device_state entry_state(struct device_entry *entry)
+enum device_state device_entry_state(struct device_entry *entry)
 {
 	if (!entry)
 		return DEVICE_UNMOUNTED;
@@ -303,13 +302,13 @@ static enum device_state entry_state(struct device_entry *entry)
 
 bool device_entry_usable(struct device_entry *entry)
 {
-	enum device_state state = entry_state(entry);
+	enum device_state state = device_entry_state(entry);
 	return state == DEVICE_USABLE || state == DEVICE_FULL;
 }
 
 bool device_entry_writable(struct device_entry *entry)
 {
-	return entry_state(entry) == DEVICE_USABLE;
+	return device_entry_state(entry) == DEVICE_USABLE;
 }
 
 int device_entry_enter(struct device_entry *entry)

@@ -81,6 +81,8 @@ void device_set_retry(struct device_set *set);
  */
 void device_set_settle(struct device_set *set, bool idle);
 
+/* DEVICE_UNMOUNTED for one that could not be opened, and for NULL. */
+enum device_state device_entry_state(struct device_entry *entry);
 /* Opened, its marker in place and not failed. A NULL entry is not usable. */
 bool device_entry_usable(struct device_entry *entry);
 /* Usable, and with free space above the reserve: new bytes are welcome. */

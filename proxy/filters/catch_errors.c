@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "lib/co/co.h"
 #include "lib/swift/url.h"
 #include "proxy/proxy_private.h"
 
@@ -52,6 +53,7 @@ void catch_errors_begin(struct proxy *proxy, struct request *request)
 		request->query.length ? "?" : "", SLICE_PRINT(request->query));
 	request->context = context;
 	make_transaction_id(proxy, request);
+	co_set_transaction(request->transaction_id);
 	if (request->path.length)
 		context_take_path(request);
 }
