@@ -875,10 +875,10 @@ void node_refresh(struct node *node)
 		doors_refresh(node->doors, false);
 }
 
-void node_settle(struct node *node, bool idle)
+void node_care(struct node *node, bool idle)
 {
 	if (node->devices)
-		device_set_settle(node->devices, idle);
+		device_set_care(node->devices, idle);
 }
 
 void node_reload(struct node *node)

@@ -41,8 +41,8 @@ bool node_outgrew_sandbox(const struct node *node);
 
 /* Every few seconds: rings and certificates that changed, devices that came back. */
 void node_refresh(struct node *node);
-/* Every few seconds: whether the process is idle, and its devices should hold little in memory. */
-void node_settle(struct node *node, bool idle);
+/* Every few seconds: what devices do by themselves, more of it when the process is idle. */
+void node_care(struct node *node, bool idle);
 /* SIGHUP: token keys, certificates, and what else can change without a restart. */
 void node_reload(struct node *node);
 

@@ -154,7 +154,7 @@ static void trim(struct worker *worker)
 	server_listing_trim();
 	if (worker->index == 0) {
 		bool idle = process_is_idle();
-		node_settle(worker->service->node, idle);
+		node_care(worker->service->node, idle);
 		if (idle)
 			heap_trim();
 	}

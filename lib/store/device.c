@@ -29,7 +29,6 @@
 #define MARKER_NEW_NAME "swiftlet.device.new"
 
 enum {
-	SETTLED_BYTES_MAX = 1 << 20, /* may stay in memory of an idle device */
 	MARKER_BYTES_MAX = 1024,
 	MARKER_ID_BYTES = 16,
 	STATE_CHECK_INTERVAL_MS = 1000,
@@ -255,14 +254,6 @@ static int open_marker(struct device *device, bool create, char **ret_error)
 }
 
 /* ---- life ---- */
-
-void device_settle(struct device *device)
-{
-	uint64_t batches = atomic_load(&device->committer.batch_count);
-	bool idle = atomic_exchange(&device->settled_batches, batches) == batches;
-	if (idle && !atomic_load(&device->failed) && database_buffered_bytes(&device->database) > SETTLED_BYTES_MAX)
-		database_flush(&device->database);
-}
 
 static int make_folders(struct device *device)
 {

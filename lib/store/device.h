@@ -169,6 +169,14 @@ int device_commit(struct device *device, device_change_fn *change, void *argumen
  */
 void device_settle(struct device *device);
 
+/*
+ * To be called every few seconds, by one thread at a time that may block for minutes: gives back the room of removed
+ * small bodies when it is more than that of those that are left. Cheap when there is nothing to do.
+ */
+void device_collect_garbage(struct device *device);
+/* Makes that end soon, and for good: before device_close(). From any thread. */
+void device_stop_care(struct device *device);
+
 /* Numbers of batches and changes since open: the group-commit ratio in the metrics. */
 void device_commit_counts(const struct device *device, uint64_t *ret_batches, uint64_t *ret_changes);
 

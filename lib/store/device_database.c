@@ -8,7 +8,8 @@
 
 enum {
 	LOG_LEVEL_FATAL_ONLY = 4,
-	READ_TIER_CACHE = 1, /* kBlockCacheTier */
+	READ_TIER_CACHE = 1,            /* kBlockCacheTier */
+	BOTTOMMOST_FORCE_OPTIMIZED = 3, /* BottommostLevelCompaction::kForceOptimized */
 	CACHE_BYTES_DEFAULT = 16 << 20,
 	CACHE_SHARD_BITS = 4,
 	BUFFER_BYTES_DEFAULT = 16 << 20, /* memtables of all families together */
@@ -17,8 +18,14 @@ enum {
 	OPEN_FILES_MAX = 256,
 	BACKGROUND_THREADS_MAX = 16,
 	BLOOM_BITS = 10,
+	/* A table with more deletions than that among so many keys in a row is compacted as soon as possible: a listing
+	   would have to step over each of them, once the rows of a range were deleted. */
+	DELETED_WINDOW = 2048,
+	DELETED_IN_WINDOW_MAX = 1024,
 	BLOB_BYTES_MIN = 1024,
-	BLOB_FILE_BYTES = 256 << 20,
+	BLOB_FILE_BYTES = 64 << 20,
+	BODY_TABLE_BYTES =
+		4 << 20, /* of keys alone: some hundred thousand bodies are one step of device_collect_garbage() */
 };
 
 static const char *const family_names[DATABASE_FAMILY_COUNT] = {
@@ -29,6 +36,9 @@ static const char *const family_names[DATABASE_FAMILY_COUNT] = {
 	[DEVICE_TODO] = "todo",
 	[DATABASE_OWN_FAMILY] = "default",
 };
+
+/* Of a memtable's size: some 10 bits for each record of 100 bytes. */
+static const double MEMTABLE_FILTER_SHARE = 0.015;
 
 /* Devices open in this process: all share RocksDB's default environment and its two thread pools.
  */
@@ -94,8 +104,11 @@ static void set_table_format(rocksdb_options_t *options, rocksdb_cache_t *cache)
 	rocksdb_block_based_options_destroy(table);
 }
 
-/* Values of DEVICE_BODIES stay where a flush put them; compaction moves keys only. Keys are body
- * numbers and thus arrive in order, so files hardly overlap. */
+/*
+ * Values of DEVICE_BODIES stay where a flush put them; compaction moves keys only. Keys are body numbers and thus arrive
+ * in order, so files hardly overlap. Values are copied by device_collect_garbage() alone: RocksDB itself would copy
+ * the older ones in each compaction, whether much or nothing is won by that.
+ */
 static void set_blob_files(rocksdb_options_t *options, rocksdb_cache_t *cache)
 {
 	rocksdb_options_set_enable_blob_files(options, 1);
@@ -103,10 +116,17 @@ static void set_blob_files(rocksdb_options_t *options, rocksdb_cache_t *cache)
 	rocksdb_options_set_blob_file_size(options, BLOB_FILE_BYTES);
 	rocksdb_options_set_blob_compression_type(options, rocksdb_no_compression);
 	rocksdb_options_set_enable_blob_gc(options, 1);
-	rocksdb_options_set_blob_gc_age_cutoff(options, 0.25);
-	rocksdb_options_set_blob_gc_force_threshold(options, 0.5);
+	rocksdb_options_set_blob_gc_age_cutoff(options, 0);
+	rocksdb_options_set_target_file_size_base(options, BODY_TABLE_BYTES);
 	rocksdb_options_set_blob_cache(options, cache);
 	rocksdb_options_set_compression(options, rocksdb_no_compression);
+}
+
+/* Whether a key is new is what each change of an object or row asks first: most memtables say no without a search. */
+static void set_memtable_filter(rocksdb_options_t *options)
+{
+	rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, MEMTABLE_FILTER_SHARE);
+	rocksdb_options_set_memtable_whole_key_filtering(options, 1);
 }
 
 static rocksdb_options_t *family_options(int family, rocksdb_cache_t *cache, uint64_t buffer_bytes)
@@ -120,6 +140,9 @@ static rocksdb_options_t *family_options(int family, rocksdb_cache_t *cache, uin
 	set_table_format(options, cache);
 	if (family == DEVICE_BODIES)
 		set_blob_files(options, cache);
+	if (family == DEVICE_OBJECTS || family == DEVICE_CONTAINERS)
+		set_memtable_filter(options);
+	rocksdb_options_add_compact_on_deletion_collector_factory(options, DELETED_WINDOW, DELETED_IN_WINDOW_MAX);
 	return options;
 }
 
@@ -244,6 +267,44 @@ void database_flush(struct device_database *database)
 		(void)database_error(message);
 	}
 	rocksdb_flushoptions_destroy(options);
+}
+
+static uint64_t family_property(const struct device_database *database, enum device_family family, const char *property)
+{
+	uint64_t value = 0;
+	(void)rocksdb_property_int_cf(database->db, database->families[family], property, &value);
+	return value;
+}
+
+void database_blob_bytes(
+	const struct device_database *database, enum device_family family, uint64_t *ret_all, uint64_t *ret_garbage)
+{
+	*ret_all = family_property(database, family, "rocksdb.live-blob-file-size");
+	*ret_garbage = family_property(database, family, "rocksdb.live-blob-file-garbage-size");
+}
+
+void database_set_collecting(struct device_database *database, enum device_family family, bool collecting)
+{
+	const char *names[] = {"blob_garbage_collection_age_cutoff"};
+	const char *values[] = {collecting ? "1.0" : "0.0"};
+	char *message = NULL;
+	rocksdb_set_options_cf(database->db, database->families[family], 1, names, values, &message);
+	(void)database_error(message);
+}
+
+void database_collect(struct device_database *database, enum device_family family, struct slice from, struct slice to)
+{
+	rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+	rocksdb_compactoptions_set_exclusive_manual_compaction(options, 0);
+	rocksdb_compactoptions_set_bottommost_level_compaction(options, BOTTOMMOST_FORCE_OPTIMIZED);
+	rocksdb_compact_range_cf_opt(
+		database->db, database->families[family], options, from.data, from.length, to.data, to.length);
+	rocksdb_compactoptions_destroy(options);
+}
+
+void database_stop_collecting(struct device_database *database)
+{
+	rocksdb_disable_manual_compaction(database->db);
 }
 
 void database_close(struct device_database *database)

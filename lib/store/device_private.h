@@ -42,6 +42,15 @@ void database_close(struct device_database *database);
 uint64_t database_buffered_bytes(const struct device_database *database);
 /* Writes them to tables and waits for that. */
 void database_flush(struct device_database *database);
+/* Bytes of a family's blob files, and how many of them belong to values that are gone. */
+void database_blob_bytes(
+	const struct device_database *database, enum device_family family, uint64_t *ret_all, uint64_t *ret_garbage);
+/* Whether compactions of the family copy its values to new blob files. */
+void database_set_collecting(struct device_database *database, enum device_family family, bool collecting);
+/* Compacts a range of keys, both ends included; between the two forms of the above. */
+void database_collect(struct device_database *database, enum device_family family, struct slice from, struct slice to);
+/* Makes the above end soon, and later ones at once. From any thread. */
+void database_stop_collecting(struct device_database *database);
 /* Takes RocksDB's message (freed here, NULL is accepted): 0; -EAGAIN when only the disk knows; else
  * -EIO. */
 int database_error(char *message);
@@ -88,8 +97,9 @@ struct device {
 	dev_t marker_device; /* what device_state() wants to find under the marker's name */
 	ino_t marker_inode;
 	_Atomic bool failed;
-	_Atomic int state;                /* as last seen; failed apart */
-	_Atomic int64_t next_check_ms;    /* monotonic */
+	_Atomic int state;             /* as last seen; failed apart */
+	_Atomic int64_t next_check_ms; /* monotonic */
+	_Atomic bool care_stopped;
 	_Atomic uint64_t settled_batches; /* committer.batch_count at the last device_settle() */
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t number_limit; /* numbers below it are reserved on stable storage */

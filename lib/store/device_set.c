@@ -31,7 +31,7 @@ struct device_entry {
 struct device_set {
 	struct device_options options; /* for all; path and name are set per entry */
 	uint64_t cache_bytes;
-	bool idle; /* as told last */
+	atomic_bool idle; /* as told last */
 	size_t requests_max;
 	size_t threads;
 	int (*opened)(struct device *device, void *argument);
@@ -138,23 +138,25 @@ void device_set_retry(struct device_set *set)
 	}
 }
 
-static void entry_settle(void *argument)
+static void entry_care(void *argument)
 {
 	struct device_entry *entry = argument;
 	struct device *device = entry_hold(entry);
-	if (device)
+	if (device && atomic_load(&entry->set->idle))
 		device_settle(device);
+	if (device)
+		device_collect_garbage(device);
 	device_entry_leave(entry);
 }
 
-void device_set_settle(struct device_set *set, bool idle)
+void device_set_care(struct device_set *set, bool idle)
 {
 	if (idle != set->idle && set->options.cache)
 		device_cache_resize(set->options.cache, idle ? set->cache_bytes / CACHE_SHARE_IDLE : set->cache_bytes);
-	set->idle = idle;
-	for (size_t i = 0; idle && i < set->count; i++)
+	atomic_store(&set->idle, idle);
+	for (size_t i = 0; i < set->count; i++)
 		if (device_entry_usable(set->entries[i]))
-			entry_submit(set->entries[i], entry_settle);
+			entry_submit(set->entries[i], entry_care);
 }
 
 /* ---- the set ---- */
@@ -250,6 +252,10 @@ void device_set_close(struct device_set *set)
 		return;
 	for (size_t i = 0; i < set->count; i++) {
 		struct device_entry *entry = set->entries[i];
+		struct device *device = entry_hold(entry);
+		if (device)
+			device_stop_care(device);
+		device_entry_leave(entry);
 		/* First: a job of device_set_retry() may still be opening. */
 		pool_free(entry->pool);
 		device_close(atomic_load(&entry->device));

@@ -75,11 +75,11 @@ struct device_entry *device_set_at(struct device_set *set, size_t index);
 void device_set_retry(struct device_set *set);
 
 /*
- * To be called every few seconds by one thread, with whether the process is idle: then the cache is cut to a third, and
- * the devices settle (device_settle()) in their own pools. With the first call that says otherwise the cache has its
- * size again. Does not wait.
+ * To be called every few seconds by one thread, with whether the process is idle. Collects garbage where there is much
+ * (device_collect_garbage()). When the process is idle, the devices settle (device_settle()) and the cache is cut to a
+ * third; with the first call that says otherwise it has its size again. Does not wait: devices work in their pools.
  */
-void device_set_settle(struct device_set *set, bool idle);
+void device_set_care(struct device_set *set, bool idle);
 
 /* DEVICE_UNMOUNTED for one that could not be opened, and for NULL. */
 enum device_state device_entry_state(struct device_entry *entry);

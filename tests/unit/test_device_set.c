@@ -191,7 +191,7 @@ static void device_set__shares_memory(void **state)
 			buf_release(&value);
 			device_entry_leave(entry);
 		}
-		device_set_settle(set, round % 3 != 0);
+		device_set_care(set, round % 3 != 0);
 	}
 	device_set_close(set);
 	fixture_remove(root);
