@@ -96,6 +96,23 @@ int object_footer_read(int fd, struct object_footer *ret_footer)
 	return result < 0 ? result : parse_footer(slice_of(bytes, sizeof(bytes)), ret_footer);
 }
 
+/* 0, -EAGAIN unless all of it is in the page cache, or -EIO. */
+static int read_from_page_cache(int fd, char *data, size_t bytes, uint64_t offset)
+{
+	struct iovec part = {data, bytes};
+	ssize_t count = preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT);
+	if (count == (ssize_t)bytes)
+		return 0;
+	return count < 0 && errno == EIO ? -EIO : -EAGAIN;
+}
+
+static int read_part(struct object_body *body, bool cached, char *data, size_t bytes, uint64_t offset)
+{
+	if (cached)
+		return read_from_page_cache(body->fd, data, bytes, offset);
+	return object_read_fully(body->fd, data, bytes, offset);
+}
+
 /* ---- opening ---- */
 
 static bool same_key(const struct object_key *a, const struct object_key *b)
@@ -121,7 +138,8 @@ static int check_trailer(struct slice trailer, const struct object_key *key, con
 	return 0;
 }
 
-static int load_file(struct object_body *body, const struct object_key *key, const struct object_record *record)
+static int load_file(
+	struct object_body *body, bool cached, const struct object_key *key, const struct object_record *record)
 {
 	struct stat file;
 	if (fstat(body->fd, &file) < 0)
@@ -133,7 +151,7 @@ static int load_file(struct object_body *body, const struct object_key *key, con
 		return -EBADMSG;
 	size_t bytes = (size_t)(file_bytes - record->size);
 	char *room = buf_reserve(&body->bytes, bytes);
-	int result = object_read_fully(body->fd, room, bytes, record->size);
+	int result = read_part(body, cached, room, bytes, record->size);
 	if (result < 0)
 		return result;
 	body->bytes.length = bytes;
@@ -147,7 +165,17 @@ static int open_file(struct device *device, const struct object_key *key, const 
 	if (fd < 0)
 		return fd == -ENOENT ? -ENOENT : -EIO;
 	body->fd = fd;
-	return load_file(body, key, record);
+	return load_file(body, false, key, record);
+}
+
+static int open_file_cached(struct device *device, const struct object_key *key, const struct object_record *record,
+	struct object_body *body)
+{
+	int fd = device_file_open_cached(device, record->body_number, key->hash);
+	if (fd < 0)
+		return fd;
+	body->fd = fd;
+	return load_file(body, true, key, record);
 }
 
 typedef int get_fn(struct device *device, enum device_family family, struct slice key, struct buf *value);
@@ -198,11 +226,10 @@ int object_body_open(struct device *device, const struct object_key *key, const 
 int object_body_open_cached(struct device *device, const struct object_key *key, const struct object_record *record,
 	struct object_body **ret_body)
 {
-	(void)key;
-	if (record->body_in_file)
-		return -EAGAIN;
 	struct object_body *body = body_new(record);
-	return body_done(body, load_small(device, record, device_get_cached, body), ret_body);
+	int result = record->body_in_file ? open_file_cached(device, key, record, body)
+					  : load_small(device, record, device_get_cached, body);
+	return body_done(body, result, ret_body);
 }
 
 void object_body_free(struct object_body *body)
@@ -229,23 +256,6 @@ static bool block_matches(const struct object_body *body, uint64_t block, const 
 	const char *at = body->bytes.data + block * OBJECT_CHECKSUM_BYTES;
 	struct cursor cursor = cursor_of(slice_of(at, OBJECT_CHECKSUM_BYTES));
 	return cursor_u64(&cursor) == XXH3_64bits(data, block_bytes(body, block));
-}
-
-/* 0, -EAGAIN unless all of it is in the page cache, or -EIO. */
-static int read_from_page_cache(int fd, char *data, size_t bytes, uint64_t offset)
-{
-	struct iovec part = {data, bytes};
-	ssize_t count = preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT);
-	if (count == (ssize_t)bytes)
-		return 0;
-	return count < 0 && errno == EIO ? -EIO : -EAGAIN;
-}
-
-static int read_part(struct object_body *body, bool cached, char *data, size_t bytes, uint64_t offset)
-{
-	if (cached)
-		return read_from_page_cache(body->fd, data, bytes, offset);
-	return object_read_fully(body->fd, data, bytes, offset);
 }
 
 /* Whole blocks straight to the reader. Returns bytes that are good, or an error when the first

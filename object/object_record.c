@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <xxhash.h>
+
+#include "lib/base/xxh3.h"
 
 enum {
 	RECORD_VERSION = 1,

@@ -186,8 +186,8 @@ int object_todo_walk(struct device *device, uint64_t from,
 /* ---- reading bodies ---- */
 
 struct object_body;
-/* 0; -ENOENT (the file is gone); -EBADMSG (checksum table or size wrong); -EIO. The _cached form is for small bodies
- * alone and answers -EAGAIN rather than touch the disk. */
+/* 0; -ENOENT (the file is gone); -EBADMSG (checksum table or size wrong); -EIO. The _cached form answers -EAGAIN
+ * rather than touch the disk. */
 int object_body_open(struct device *device, const struct object_key *key, const struct object_record *record,
 	struct object_body **ret_body);
 int object_body_open_cached(struct device *device, const struct object_key *key, const struct object_record *record,

@@ -13,9 +13,8 @@
 #ifndef OBJECT_OBJECT_STORE_PRIVATE_H
 #define OBJECT_OBJECT_STORE_PRIVATE_H
 
-#include <xxhash.h>
-
 #include "lib/base/buf.h"
+#include "lib/base/xxh3.h"
 #include "object/object_record.h"
 #include "object/object_store.h"
 

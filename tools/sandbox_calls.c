@@ -87,6 +87,7 @@ static const char *const allowed_calls[] = {
 	"open",
 	"openat",
 	"openat2",
+	"openat2",
 	"close",
 	"close_range",
 	"dup",

@@ -23,6 +23,7 @@ enum {
 	LINGER_MS = 2000,        /* for a client that still sends while it is told to stop … */
 	LINGER_READS_MAX = 1024, /* … and 64 MiB of it at most */
 	HEAD_BYTES_USUAL = 1000, /* of a reply */
+	TURN_BYTES = 256 * 1024, /* of a body, sent before others get their turn */
 	DRAIN_WAIT_MS = 250,     /* for the rest of a body that the handler did not want */
 };
 
@@ -357,6 +358,7 @@ static int send_stream(struct exchange *exchange, const struct framing *framing,
 	struct co_socket *socket = &exchange->connection->socket;
 	uint64_t timeout_ms = exchange->connection->server->options.client_timeout_ms;
 	uint64_t sent = 0;
+	uint64_t turns = 0;
 	int error = 0;
 	for (;;) {
 		struct chunk chunk;
@@ -374,6 +376,11 @@ static int send_stream(struct exchange *exchange, const struct framing *framing,
 		chunk_release(&chunk);
 		if (error || last)
 			break;
+		/* a client that takes all at once must not keep the others waiting for as long as its object is */
+		if (sent / TURN_BYTES != turns) {
+			turns = sent / TURN_BYTES;
+			co_yield ();
+		}
 	}
 	if (!error && framing->has_length && sent < framing->length)
 		error = -EIO;

@@ -3,7 +3,7 @@
  * object hash; it is written in incoming/, and after the commit that refers to it settles in
  * bodies/ab/cd/, the first two bytes of the hash. Names are the number in 16 hex digits.
  *
- * All of it blocks on the disk: call from a pool thread, but for txn_remove_file().
+ * All of it blocks on the disk: call from a pool thread, but for txn_remove_file() and device_file_open_cached().
  */
 #ifndef LIB_STORE_DEVICE_FILES_H
 #define LIB_STORE_DEVICE_FILES_H
@@ -23,6 +23,9 @@ int device_file_create(struct device *device, uint64_t number);
  * the two looks) in bodies/. Returns the descriptor, -ENOENT or another negative error.
  */
 int device_file_open(struct device *device, uint64_t number, const unsigned char hash[16]);
+
+/* The same without the disk, from a loop: -EAGAIN unless the file is in its place and the kernel knows it by heart. */
+int device_file_open_cached(struct device *device, uint64_t number, const unsigned char hash[16]);
 
 /* Moves a file from incoming/ to its place. -ENOENT when it is not in incoming/ (any more). */
 int device_file_settle(struct device *device, uint64_t number, const unsigned char hash[16]);
