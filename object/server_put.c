@@ -10,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/base/memory.h"
 #include "lib/co/co.h"
+#include "lib/http/chunk_pipe.h"
 #include "lib/swift/bounded_json.h"
 #include "lib/swift/conditional.h"
 #include "lib/swift/number.h"
@@ -30,7 +31,9 @@ struct put {
 	struct body *body;        /* of the object */
 	struct headers footers;
 	struct object_writer *writer;
-	EVP_MD_CTX *md5; /* NULL when the sender tells the MD5 */
+	struct chunk_pipe *pipe; /* to the device's threads, once the body goes to a file */
+	uint64_t received;       /* of the object */
+	EVP_MD_CTX *md5;         /* NULL when the sender tells the MD5 */
 	char etag[HASH_PATH_HEX_BYTES];
 	struct object_header_list headers;
 	struct object_promises promises;
@@ -179,32 +182,37 @@ static int open_parts(struct put *put)
 	return 0;
 }
 
-struct append_job {
-	struct object_writer *writer;
-	const struct chunk *chunk;
-	EVP_MD_CTX *md5;
-	int result;
-};
-
-/* Where the piece goes to the disk, its digest leaves the loop along with it. */
-static void append_chunk(void *argument)
+/* Where the bytes go to the disk, their digest leaves the loop along with them. */
+static int append_chunks(void *argument, const struct chunk *chunks, size_t count)
 {
-	struct append_job *job = argument;
-	if (job->md5)
-		EVP_DigestUpdate(job->md5, job->chunk->data, job->chunk->length);
-	job->result = object_writer_append(job->writer, job->chunk->data, job->chunk->length);
+	struct put *put = argument;
+	for (size_t i = 0; i < count; i++) {
+		if (put->md5)
+			EVP_DigestUpdate(put->md5, chunks[i].data, chunks[i].length);
+		int error = object_writer_append(put->writer, chunks[i].data, chunks[i].length);
+		if (error)
+			return error;
+	}
+	return 0;
 }
 
-static int co_append(struct put *put, const struct chunk *chunk)
+static int reply_write_error(struct put *put, int error)
 {
-	struct append_job job = {.writer = put->writer, .chunk = chunk, .md5 = put->md5};
-	if (object_writer_blocks(put->writer, chunk->length))
-		co_offload(put->request->pool, append_chunk, &job);
-	else
-		append_chunk(&job);
-	if (job.result)
-		object_reply_device(put->request, job.result, "writing an object");
-	return job.result;
+	if (error)
+		object_reply_device(put->request, error, "writing an object");
+	return error;
+}
+
+/* Takes over the chunk. */
+static int co_append(struct put *put, struct chunk *chunk)
+{
+	if (!put->pipe && object_writer_blocks(put->writer, chunk->length))
+		put->pipe = chunk_pipe_new(put->request->pool, append_chunks, put);
+	if (put->pipe)
+		return reply_write_error(put, co_chunk_pipe_push(put->pipe, chunk));
+	int error = append_chunks(put, chunk, 1);
+	chunk_release(chunk);
+	return reply_write_error(put, error);
 }
 
 /* One piece: 0, 1 at the end, negative when the reply is made. */
@@ -216,16 +224,12 @@ static int co_receive_piece(struct put *put, uint64_t deadline_ms)
 		return reply_body_error(put, error);
 	if (chunk.length == 0)
 		return 1;
-	int64_t size = (int64_t)(object_writer_size(put->writer) + chunk.length);
-	int64_t size_max = put->request->server->options.constraints->max_file_size;
-	if (loop_now_ms() > deadline_ms)
-		error = reply_body_error(put, -ETIMEDOUT);
-	else if (size > size_max)
-		error = reply_body_error(put, -EFBIG);
-	else
-		error = co_append(put, &chunk);
+	put->received += chunk.length;
+	uint64_t size_max = (uint64_t)put->request->server->options.constraints->max_file_size;
+	if (loop_now_ms() <= deadline_ms && put->received <= size_max)
+		return co_append(put, &chunk);
 	chunk_release(&chunk);
-	return error;
+	return reply_body_error(put, put->received > size_max ? -EFBIG : -ETIMEDOUT);
 }
 
 static int take_md5(struct put *put)
@@ -272,8 +276,10 @@ static int co_receive(struct put *put)
 		error = co_receive_piece(put, deadline_ms);
 	if (error < 0)
 		return error;
-	if (put->expected >= 0 && (uint64_t)put->expected != object_writer_size(put->writer))
+	if (put->expected >= 0 && (uint64_t)put->expected != put->received)
 		return reply_body_error(put, -ECONNRESET);
+	if (put->pipe && reply_write_error(put, co_chunk_pipe_drain(put->pipe)))
+		return -1;
 	return take_md5(put);
 }
 
@@ -400,15 +406,20 @@ static void make_promises(struct put *put)
 	object_promises_encode(&put->promises, r->arena, &put->store.todos);
 }
 
+struct finish_job {
+	struct object_writer *writer;
+	int result;
+};
+
 static void finish_writer(void *argument)
 {
-	struct append_job *job = argument;
+	struct finish_job *job = argument;
 	job->result = object_writer_finish(job->writer);
 }
 
 static int co_finish_writer(struct put *put)
 {
-	struct append_job job = {.writer = put->writer};
+	struct finish_job job = {.writer = put->writer};
 	if (object_writer_blocks(put->writer, 0))
 		co_offload(put->request->pool, finish_writer, &job);
 	else
@@ -466,6 +477,7 @@ static void free_writer(void *argument)
 
 static void co_put_release(struct put *put)
 {
+	co_chunk_pipe_free(put->pipe);
 	EVP_MD_CTX_free(put->md5);
 	if (put->writer && object_writer_blocks(put->writer, 0))
 		co_offload(put->request->pool, free_writer, put->writer);

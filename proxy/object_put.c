@@ -16,6 +16,7 @@
 #include "lib/backend/leg.h"
 #include "lib/base/log.h"
 #include "lib/co/co.h"
+#include "lib/http/chunk_pipe.h"
 #include "lib/swift/conditional.h"
 #include "lib/swift/constraints.h"
 #include "lib/swift/http_date.h"
@@ -46,6 +47,7 @@ struct put_run {
 	size_t count;
 	size_t quorum;
 	EVP_MD_CTX *md5;
+	struct chunk_pipe *digesting; /* a thread takes the MD5 of what is larger than a block */
 	uint64_t received;
 	struct body_digest digest;
 };
@@ -326,6 +328,28 @@ static int status_of_body_error(int error)
 	}
 }
 
+static int digest_chunks(void *md5, const struct chunk *chunks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		EVP_DigestUpdate(md5, chunks[i].data, chunks[i].length);
+	return 0;
+}
+
+/* Takes over the chunk. The servers work on it meanwhile. */
+static void co_digest(struct put_run *run, struct chunk *chunk)
+{
+	bool first = run->received == chunk->length;
+	bool is_all = first && run->request->content_length == (int64_t)chunk->length;
+	if (!run->digesting && !is_all && chunk->length >= BLOCK_BYTES / 2)
+		run->digesting = chunk_pipe_new(run->proxy->digest_pool, digest_chunks, run->md5);
+	if (run->digesting) {
+		(void)co_chunk_pipe_push(run->digesting, chunk);
+		return;
+	}
+	(void)digest_chunks(run->md5, chunk, 1);
+	chunk_release(chunk);
+}
+
 /* Sends the whole body. False: the reply is set and the servers see a broken request. */
 static bool co_send_body(struct put_run *run)
 {
@@ -340,9 +364,7 @@ static bool co_send_body(struct put_run *run)
 		run->received += chunk.length;
 		bool fits = run->received <= (uint64_t)limit;
 		bool fed = fits && co_feed_copies(run, &chunk);
-		/* the servers work on the piece while its digest is taken here */
-		EVP_DigestUpdate(run->md5, chunk.data, chunk.length);
-		chunk_release(&chunk);
+		co_digest(run, &chunk);
 		if (!fits)
 			return fail(run, 413, "Your request is too large.");
 		if (!fed)
@@ -350,9 +372,11 @@ static bool co_send_body(struct put_run *run)
 	}
 }
 
-static void finish_digest(struct put_run *run)
+static void co_finish_digest(struct put_run *run)
 {
 	unsigned char md5[16];
+	if (run->digesting)
+		(void)co_chunk_pipe_drain(run->digesting);
 	EVP_DigestFinal_ex(run->md5, md5, NULL);
 	hash_hex(md5, run->digest.md5);
 	run->digest.known = true;
@@ -470,7 +494,7 @@ static void co_run_put(struct put_run *run)
 	co_wait_willing(run);
 	if (!enough_willing(run) || !co_send_body(run))
 		return;
-	finish_digest(run);
+	co_finish_digest(run);
 	if (!etag_fits(run)) {
 		reply_status(run->reply, 422);
 		return;
@@ -516,6 +540,7 @@ void co_store_object(struct proxy *proxy, struct request *request, const struct 
 	co_run_put(run);
 	count_failures(run);
 	legs_free(run->legs);
+	co_chunk_pipe_free(run->digesting);
 	EVP_MD_CTX_free(run->md5);
 	object_updates_release(&run->updates);
 	nodes_release(&run->nodes);

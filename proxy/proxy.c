@@ -10,9 +10,18 @@
 #include <unistd.h>
 
 #include "lib/base/memory.h"
+#include "lib/co/pool.h"
 #include "proxy/filters/catch_errors.h"
 #include "proxy/filters/filters.h"
 #include "proxy/proxy_private.h"
+
+enum { DIGEST_THREADS_MAX = 16 };
+
+static size_t digest_threads(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	return cores < 1 ? 1 : cores > DIGEST_THREADS_MAX ? DIGEST_THREADS_MAX : (size_t)cores;
+}
 
 struct proxy *proxy_new(const struct proxy_options *options)
 {
@@ -20,6 +29,8 @@ struct proxy *proxy_new(const struct proxy_options *options)
 	proxy->options = *options;
 	proxy->limiter = error_limiter_new(options->error_suppression_limit, options->error_suppression_interval_ms);
 	proxy->infos = info_cache_new();
+	if (pool_new("digest", digest_threads(), &proxy->digest_pool))
+		memory_exhausted();
 	proxy->arena = arena_new();
 	proxy->announced = json_object();
 	(void)snprintf(proxy->user_agent, sizeof(proxy->user_agent), "proxy-server %d", (int)getpid());
@@ -34,6 +45,7 @@ void proxy_free(struct proxy *proxy)
 		return;
 	error_limiter_free(proxy->limiter);
 	info_cache_free(proxy->infos);
+	pool_free(proxy->digest_pool);
 	json_decref(proxy->announced);
 	arena_free(proxy->arena);
 	free(proxy);

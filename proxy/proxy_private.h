@@ -19,7 +19,8 @@ struct proxy {
 	struct json_t *announced; /* sections of /info by name */
 	struct error_limiter *limiter;
 	struct info_cache *infos;
-	char user_agent[40]; /* of requests to servers */
+	struct pool *digest_pool; /* takes MD5s, the one thing that keeps a core busy */
+	char user_agent[40];      /* of requests to servers */
 };
 
 /* A fast random number of this thread; not for secrets. */
