@@ -38,7 +38,9 @@ struct proxy_context {
 	void *authorize_argument;
 	bool authorize_override; /* an inner request of a filter that has checked already */
 	const char *over_quota;  /* an upload that is refused with 413 and this text, once it is known to be allowed */
-	bool delay_denial;       /* the controller will call again with the ACL */
+	bool content_type_overridden; /* a filter has put swift_bytes behind the content type */
+	bool slo_override;            /* a filter further left wants manifests as they are stored */
+	bool delay_denial;            /* the controller will call again with the ACL */
 
 	/* what the request is judged by, set by the controllers */
 	const char *acl;       /* container read or write ACL, or NULL */

@@ -51,6 +51,23 @@ void object_backend_headers(struct request *request, int policy_index, struct he
 	headers_set_format(headers, "X-Backend-Storage-Policy-Index", "%d", policy_index);
 }
 
+bool object_check_content_type(struct request *request, struct reply *reply)
+{
+	const char *type = headers_get(&request->headers, "Content-Type");
+	if (!type || proxy_context_of(request)->content_type_overridden)
+		return true;
+	for (const char *at = strchr(type, ';'); at; at = strchr(at, ';')) {
+		at++;
+		at += strspn(at, " \t");
+		if (strncmp(at, "swift_", strlen("swift_")) != 0)
+			continue;
+		reply_text(reply, 400, "text/html; charset=UTF-8",
+			"Invalid Content-Type, swift_* is not a valid parameter name.");
+		return false;
+	}
+	return true;
+}
+
 bool object_take_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at)
 {
 	char error[CONSTRAINTS_ERROR_BYTES];
@@ -143,6 +160,18 @@ static void unquote_etag(struct reply *reply)
 		headers_set(&reply->headers, "Etag", arena_strndup(reply->arena, etag + 1, length - 2));
 }
 
+/* The size that a large object has in listings is not for clients. */
+static void clean_content_type(struct reply *reply)
+{
+	const char *type = headers_get(&reply->headers, "Content-Type");
+	const char *last = type ? strrchr(type, ';') : NULL;
+	if (!last)
+		return;
+	const char *name = last + 1 + strspn(last + 1, " \t");
+	if (strncmp(name, "swift_bytes=", strlen("swift_bytes=")) == 0)
+		headers_set(&reply->headers, "Content-Type", arena_strndup(reply->arena, type, (size_t)(last - type)));
+}
+
 static void co_get_or_head(
 	struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
@@ -171,6 +200,7 @@ static void co_get_or_head(
 	co_read(request, &plan, reply);
 	nodes_release(&nodes);
 	unquote_etag(reply);
+	clean_content_type(reply);
 	headers_set(&reply->headers, "Accept-Ranges", "bytes");
 }
 
@@ -219,7 +249,8 @@ static void co_write(struct proxy *proxy, struct request *request, const struct 
 static void co_post(struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
 	int64_t delete_at;
-	if (!object_take_delete_at(request, reply, &delete_at) || !check_metadata(proxy, request, "object", reply))
+	if (!object_check_content_type(request, reply) || !object_take_delete_at(request, reply, &delete_at) ||
+		!check_metadata(proxy, request, "object", reply))
 		return;
 	co_write(proxy, request, container, delete_at, reply);
 }

@@ -29,6 +29,9 @@ void object_updates_headers(void *updates, size_t index, size_t count, struct he
 /* The client's headers for the object servers, with X-Backend-Storage-Policy-Index and the rest. */
 void object_backend_headers(struct request *request, int policy_index, struct headers *headers);
 
+/* Parameters of the content type that begin with swift_ are the servers' own. False: 400 is set. */
+bool object_check_content_type(struct request *request, struct reply *reply);
+
 /* X-Delete-At of a PUT or POST, from either header: -1 for none. False: 400 is set. */
 bool object_take_delete_at(struct request *request, struct reply *reply, int64_t *ret_delete_at);
 

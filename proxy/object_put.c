@@ -83,6 +83,8 @@ static bool check_request(struct put_run *run, int64_t *ret_delete_at)
 	if (none_match && strcmp(none_match, "*") != 0)
 		return fail(run, 400, "If-None-Match only supports *");
 	guess_content_type(request);
+	if (!object_check_content_type(request, run->reply))
+		return false;
 	if (request->content_length > constraints->max_file_size)
 		return fail(run, 413, "Your request is too large.");
 	if (!request->chunked && !request->has_length)

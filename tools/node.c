@@ -708,6 +708,8 @@ static void add_filters(struct node *node)
 		{true, filter_copy(proxy)},
 		{true, filter_container_quotas(proxy)},
 		{true, filter_account_quotas(proxy)},
+		{true, filter_slo(proxy, settings)},
+		{true, filter_dlo(proxy, settings)},
 	};
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (filters[i].wanted)

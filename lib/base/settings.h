@@ -191,6 +191,32 @@ struct settings {
 		bool enable_by_default;
 	} etag_quoter;
 	struct {
+		int64_t max_manifest_segments;
+		int64_t max_manifest_size;
+		int64_t max_get_time_ms;
+		int64_t rate_limit_after_segment;
+		double rate_limit_segments_per_sec; /* 0: no limit */
+		int64_t rate_limit_under_size;
+		int64_t yield_frequency_ms;
+		int64_t concurrency;
+		int64_t delete_concurrency;
+		bool allow_async_delete;
+	} slo;
+	struct {
+		int64_t max_get_time_ms;
+		int64_t rate_limit_after_segment;
+		double rate_limit_segments_per_sec; /* 0: no limit */
+		int64_t rate_limit_under_size;
+	} dlo;
+	struct {
+		int64_t max_containers_per_extraction;
+		int64_t max_failed_extractions;
+		int64_t max_deletes_per_request;
+		int64_t max_failed_deletes;
+		int64_t yield_frequency_ms;
+		int64_t delete_concurrency;
+	} bulk;
+	struct {
 		bool enabled;
 		double account_ratelimit; /* requests a second; 0: no limit */
 		struct rate_steps container_ratelimits;

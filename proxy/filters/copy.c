@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "lib/base/buf.h"
 #include "lib/swift/url.h"
 #include "lib/swift/constraints.h"
 #include "proxy/filters/filters.h"
@@ -19,6 +20,7 @@ struct copy {
 	struct slice source_account, source_container, source_object; /* decoded */
 	struct slice target_account, target_container, target_object;
 	bool fresh_metadata;
+	bool manifest_wanted; /* multipart-manifest=get: of a large object the manifest */
 };
 
 /* ---- the names ---- */
@@ -109,9 +111,29 @@ static bool take_destination(struct copy *copy, struct reply *reply)
 
 /* ---- the two requests ---- */
 
-static const char *query_text(const struct request *request)
+/* The client's parameters without some, and with one more; "" for none. */
+static const char *query_without(
+	const struct copy *copy, const char *name, const char *other, const char *more, const char *value)
 {
-	return arena_strndup(request->arena, request->query.data ? request->query.data : "", request->query.length);
+	struct request *request = copy->request;
+	struct query query;
+	struct buf text = BUF_INIT;
+	if (query_parse(request->arena, request->query, &query) == 0)
+		for (size_t i = 0; i < query.count; i++) {
+			const struct query_parameter *parameter = &query.parameters[i];
+			if (slice_equal(parameter->name, slice_from(name)) ||
+				slice_equal(parameter->name, slice_from(other)))
+				continue;
+			buf_append_text(&text, text.length ? "&" : "");
+			url_encode_append(&text, parameter->name, false);
+			buf_append_byte(&text, '=');
+			url_encode_append(&text, parameter->value, false);
+		}
+	if (more)
+		buf_printf(&text, "%s%s=%s", text.length ? "&" : "", more, value);
+	char *kept = arena_strndup(request->arena, text.data ? text.data : "", text.length);
+	buf_release(&text);
+	return kept;
 }
 
 static bool is_source_only(const char *name, void *argument)
@@ -133,7 +155,10 @@ static void co_get_source(struct copy *copy, struct reply *reply)
 		.account = copy->source_account,
 		.container = copy->source_container,
 		.object = copy->source_object,
-		.query = query_text(copy->request),
+		/* a manifest is copied in the form in which clients send it */
+		.query = copy->manifest_wanted ? query_without(copy, "format", "format", "format", "raw")
+					       : query_without(copy, "", "", NULL, NULL),
+		.source = "SSC",
 		.with_headers = true,
 	};
 	struct request *request = inner_request_new(copy->request->arena, copy->request, &get);
@@ -168,6 +193,25 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 	}
 }
 
+/* A manifest that was read as such is stored as such. */
+static const char *put_query(const struct copy *copy, const struct reply *source)
+{
+	bool is_static = headers_get(&source->headers, "X-Static-Large-Object") != NULL;
+	bool is_dynamic = headers_get(&source->headers, "X-Object-Manifest") != NULL;
+	if (copy->manifest_wanted && (is_static || is_dynamic))
+		return query_without(
+			copy, "multipart-manifest", "version-id", is_dynamic ? NULL : "multipart-manifest", "put");
+	return query_without(copy, "version-id", "version-id", NULL, NULL);
+}
+
+/* The ETag of a large object is not that of its bytes. */
+static bool etag_is_of_content(const struct copy *copy, const struct reply *source)
+{
+	if (headers_get(&source->headers, "X-Static-Large-Object"))
+		return false;
+	return copy->manifest_wanted || !headers_get(&source->headers, "X-Object-Manifest");
+}
+
 static void co_put_target(struct copy *copy, const struct reply *source, struct reply *reply)
 {
 	const struct inner_request put = {
@@ -175,7 +219,8 @@ static void co_put_target(struct copy *copy, const struct reply *source, struct 
 		.account = copy->target_account,
 		.container = copy->target_container,
 		.object = copy->target_object,
-		.query = query_text(copy->request),
+		.query = put_query(copy, source),
+		.source = "SSC",
 		.with_headers = true,
 	};
 	struct request *request = inner_request_new(copy->request->arena, copy->request, &put);
@@ -188,8 +233,13 @@ static void co_put_target(struct copy *copy, const struct reply *source, struct 
 			request, body_from_slice(request->arena, source->text), (int64_t)source->text.length);
 	/* a whole copy must arrive as it left */
 	const char *source_etag = headers_get(&source->headers, "Etag");
-	if (source->status == 200 && source_etag)
+	if (source->status == 200 && source_etag && etag_is_of_content(copy, source))
 		headers_set(&request->headers, "ETag", source_etag);
+	else
+		headers_remove_prefix(&request->headers, "X-Object-Sysmeta-Container-Update-Override-");
+	const char *prefix = headers_get(&source->headers, "X-Object-Manifest");
+	if (copy->manifest_wanted && prefix)
+		headers_set(&request->headers, "X-Object-Manifest", prefix);
 	co_filter_next(copy->filter, request, reply);
 }
 
@@ -216,10 +266,19 @@ static void describe_source(struct copy *copy, const struct reply *source, struc
 	}
 }
 
+static bool wants_manifest(struct request *request)
+{
+	struct query query;
+	struct slice mode;
+	return request->query.length && query_parse(request->arena, request->query, &query) == 0 &&
+	       query_get(&query, "multipart-manifest", &mode) && slice_equal(mode, SLICE_LITERAL("get"));
+}
+
 static void co_copy(struct copy *copy, struct reply *reply)
 {
 	struct request *request = copy->request;
 	struct constraints limits = proxy_options_of(copy->filter->context)->constraints;
+	copy->manifest_wanted = wants_manifest(request);
 	copy->fresh_metadata = config_true_value(headers_get(&request->headers, "X-Fresh-Metadata"));
 	struct reply source;
 	reply_init(&source, request->arena);
@@ -230,7 +289,8 @@ static void co_copy(struct copy *copy, struct reply *reply)
 		*reply = source;
 		return;
 	}
-	if (source.body && source.content_length > limits.max_file_size) {
+	/* one of unknown length is a dynamic large object with more segments than a listing shows */
+	if (source.body && (source.content_length > limits.max_file_size || source.content_length < 0)) {
 		reply_finish(request, &source, 0, 0);
 		reply_status(reply, 413);
 		return;
