@@ -334,6 +334,7 @@ struct tls {
 	size_t gathered_length;
 	size_t pending_length; /* of the record under way, gathered or not; 0: none */
 	bool broken;           /* OpenSSL allows no further call but the last */
+	bool corked;
 };
 
 struct tls *tls_new(struct tls_context *context, int fd)
@@ -419,6 +420,24 @@ static void gather(struct tls *tls, const struct iovec *parts, int count)
 	}
 }
 
+/* OpenSSL writes each record by itself: records of one call to leave in full segments, it is said that more follows. */
+static void cork(struct tls *tls, bool on)
+{
+	int value = on;
+	if (tls->corked == on)
+		return;
+	tls->corked = on;
+	(void)setsockopt(SSL_get_fd(tls->ssl), IPPROTO_TCP, TCP_CORK, &value, sizeof(value));
+}
+
+static size_t total_of(const struct iovec *parts, int count)
+{
+	size_t total = 0;
+	for (int i = 0; i < count; i++)
+		total += parts[i].iov_len;
+	return total;
+}
+
 ssize_t tls_write_now(struct tls *tls, const struct iovec *parts, int count)
 {
 	if (tls->broken)
@@ -428,6 +447,9 @@ ssize_t tls_write_now(struct tls *tls, const struct iovec *parts, int count)
 			gather(tls, parts, count);
 		tls->pending_length = tls->gathered ? tls->gathered_length : parts->iov_len;
 	}
+	size_t total = total_of(parts, count);
+	if (total > RECORD_BYTES)
+		cork(tls, true);
 	ERR_clear_error();
 	size_t written;
 	const char *data = tls->gathered ? tls->gathered : parts->iov_base;
@@ -439,6 +461,8 @@ ssize_t tls_write_now(struct tls *tls, const struct iovec *parts, int count)
 	free(tls->gathered);
 	tls->gathered = NULL;
 	tls->pending_length = 0;
+	if (written == total)
+		cork(tls, false);
 	return (ssize_t)written;
 }
 

@@ -57,7 +57,7 @@ static inline struct http_server_options server_thread_options(co_handler_functi
 		.head_timeout_ms = 5000,
 		.client_timeout_ms = 5000,
 		.keepalive_timeout_ms = 30000,
-		.handshake_timeout_ms = 1000,
+		.handshake_timeout_ms = FIXTURE_SANITIZED ? 4000 : 1000,
 	};
 }
 
