@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/backend/client.h"
+#include "lib/base/metrics.h"
 
 enum { LOCALS_MAX = 64 };
 
@@ -85,13 +86,33 @@ static int call_local(const struct local *local, struct request *request, struct
 	return -ECANCELED;
 }
 
+static enum metric_call call_result(int error)
+{
+	switch (error) {
+	case 0:
+		return METRIC_CALL_ANSWERED;
+	case -ECONNREFUSED:
+		return METRIC_CALL_REFUSED;
+	case -ETIMEDOUT:
+		return METRIC_CALL_TIMED_OUT;
+	default:
+		return METRIC_CALL_BROKEN;
+	}
+}
+
 int co_backend_call(enum backend_service service, const char *ip, int port, struct request *request,
 	struct reply *reply, const struct backend_timeouts *timeouts)
 {
 	const struct local *local = find_local(service, ip, port);
-	if (!local)
-		return co_client_call(ip, port, request, reply, timeouts);
-	return call_local(local, request, reply);
+	if (local) {
+		metric_add(METRIC_BACKEND_CALLS, 1, service, METRIC_CALL_LOCAL);
+		return call_local(local, request, reply);
+	}
+	int error = co_client_call(ip, port, request, reply, timeouts);
+	/* -ECANCELED: the caller broke it off */
+	if (error != -ECANCELED)
+		metric_add(METRIC_BACKEND_CALLS, 1, service, call_result(error));
+	return error;
 }
 
 void backend_set_gate(bool (*may_connect)(void *context, const char *ip, int port), void *context)

@@ -53,6 +53,15 @@ enum metric_refusal {
 	METRIC_REFUSAL_NO_DESCRIPTORS,
 };
 
+/* What came of a request to another server: answered within the process or over the network, or not. */
+enum metric_call {
+	METRIC_CALL_LOCAL,
+	METRIC_CALL_ANSWERED,
+	METRIC_CALL_REFUSED,
+	METRIC_CALL_TIMED_OUT,
+	METRIC_CALL_BROKEN,
+};
+
 enum metric_statsd { METRIC_STATSD_SENT, METRIC_STATSD_DROPPED };
 
 enum {

@@ -67,7 +67,10 @@ static void kick_later(struct device *device)
 int co_device_commit(struct device *device, device_change_fn *change, void *argument)
 {
 	struct waiting_commit waiting = {
-		.commit = {.change = change, .argument = argument, .done = commit_done},
+		.commit = {.change = change,
+			.argument = argument,
+			.done = commit_done,
+			.transaction = co_transaction()},
 		.message = {.call = commit_finished},
 		.loop = loop_current(),
 		.co = co_self(),

@@ -147,6 +147,7 @@ struct device_commit {
 	void (*done)(struct device_commit *commit);
 	void *done_argument;
 	int result;
+	const char *transaction;    /* for the log; NULL: none. Must live until done() */
 	bool lazy;                  /* may wait for somebody else's commit, up to a second: saves a sync */
 	struct device_commit *next; /* the queue's own */
 };

@@ -252,7 +252,10 @@ static struct device_commit *commit_batch(
 	int result = 0;
 	if (device_batch_count(batch) > 0) {
 		uint64_t start = metric_now();
+		/* what goes wrong now concerns all of them: the first one stands for the batch */
+		log_set_transaction(first->transaction);
 		result = write_batch(&txn);
+		log_set_transaction(NULL);
 		atomic_fetch_add(&device->committer.batch_count, 1);
 		observe_batch(&device->committer, first, end, metric_now() - start);
 	}

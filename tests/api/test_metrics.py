@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 import support
-from server import Server, free_ports
+from server import TOP, Server, free_ports
 
 SAMPLE = re.compile(r'^(\w+)(?:\{(.*)\})? (\S+)$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -161,6 +161,15 @@ def test_device_that_went_away(server):
     def back():
         assert Metrics(server).sum('swiftlet_device_state', device='d4', state='usable') == 1
     support.eventually(back, seconds=20)
+
+
+def test_all_are_documented(server):
+    page = (TOP / 'docs' / 'operations.md').read_text()
+    documented = set(re.findall(r'`((?:swiftlet|process)_\w+)`', re.search(r'## Metrics\n.*?\n## ', page, re.S).group()))
+    shown = set(re.findall(r'^# TYPE (\w+) ', scrape(server.metrics), re.M))
+    assert shown <= documented
+    # what no test of this file makes happen
+    assert documented - shown <= {'swiftlet_statsd_lines_total'}
 
 
 def test_where_it_is_served(server):

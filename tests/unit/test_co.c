@@ -12,10 +12,12 @@
 #include <event2/event.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/log.h"
 #include "lib/co/pool.h"
 
 /* Below the number of fibers that the thread sanitizer can tell apart. */
@@ -519,6 +521,99 @@ static void loop__stops_from_another_thread(void **state)
 	loop_free(NULL);
 }
 
+/* ---- the transaction that lines of the log belong to ---- */
+
+struct heir {
+	char text[CO_TRANSACTION_BYTES];
+	struct co_signal done;
+	bool ended;
+};
+
+static void inherit(void *argument)
+{
+	struct heir *heir = argument;
+	(void)snprintf(heir->text, sizeof(heir->text), "%s", co_transaction());
+	/* its own from now on */
+	co_set_transaction("tx-other");
+	co_yield ();
+	heir->ended = true;
+	co_signal_raise(&heir->done);
+}
+
+/* In a thread of the pool: what would be logged there. */
+static void log_a_line(void *argument)
+{
+	(void)argument;
+	log_error("in the pool");
+}
+
+/* Runs co_step() with standard error in a file, and hands out what was written. */
+static void co_captured(void (*co_step)(void *argument), void *argument, char *text, size_t size)
+{
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	assert_non_null(file);
+	assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+	co_step(argument);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	close(saved);
+	rewind(file);
+	text[fread(text, 1, size - 1, file)] = '\0';
+	(void)fclose(file);
+}
+
+static void co_log_here(void *argument)
+{
+	(void)argument;
+	log_error("in the coroutine");
+}
+
+static void co_log_in_pool(void *threads)
+{
+	co_offload(threads, log_a_line, NULL);
+}
+
+static void co_transactions(void *argument)
+{
+	(void)argument;
+	struct heir heir = {.ended = false};
+	char text[1000];
+	struct pool *threads;
+	assert_string_equal(co_transaction(), "");
+	co_set_transaction("tx-mine");
+	co_start(inherit, &heir);
+	while (!heir.ended)
+		(void)co_signal_wait(&heir.done, CO_FOREVER);
+	assert_string_equal(heir.text, "tx-mine");
+	assert_string_equal(co_transaction(), "tx-mine");
+	co_captured(co_log_here, NULL, text, sizeof(text));
+	assert_non_null(strstr(text, "error: in the coroutine (txn: tx-mine)\n"));
+	assert_int_equal(pool_new("test", 1, &threads), 0);
+	co_captured(co_log_in_pool, threads, text, sizeof(text));
+	assert_non_null(strstr(text, "error: in the pool (txn: tx-mine)\n"));
+	char longer[2 * CO_TRANSACTION_BYTES];
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	co_set_transaction(longer);
+	assert_int_equal(strlen(co_transaction()), CO_TRANSACTION_BYTES - 1);
+	/* a coroutine of the pool has nothing from an earlier life */
+	co_set_transaction("");
+	heir = (struct heir){.ended = false};
+	co_start(inherit, &heir);
+	while (!heir.ended)
+		(void)co_signal_wait(&heir.done, CO_FOREVER);
+	assert_string_equal(heir.text, "");
+	co_captured(co_log_in_pool, threads, text, sizeof(text));
+	assert_null(strstr(text, "txn"));
+	pool_free(threads);
+}
+
+static void co__transactions_are_inherited(void **state)
+{
+	(void)state;
+	run_in_loop(co_transactions);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -529,6 +624,7 @@ int main(void)
 		cmocka_unit_test(co__signals),
 		cmocka_unit_test(co__clock_is_fresh_in_events),
 		cmocka_unit_test(co__ten_thousand),
+		cmocka_unit_test(co__transactions_are_inherited),
 		cmocka_unit_test(pool__offload_from_several_coroutines),
 		cmocka_unit_test(pool__free_waits_for_the_work),
 		cmocka_unit_test(loop__messages_of_other_threads),
