@@ -60,6 +60,9 @@ class Results:
     def heading(self):
         return 'Devices on %s' % ('tmpfs, no disk in the way' if self.medium == 'tmpfs' else 'a disk')
 
+    def forget(self, part):
+        self.data[part] = {}
+
     def keep_row(self, name, results):
         row = self.data['rows'].setdefault(name, {})
         row.update({store: medians(rounds) for store, rounds in results.items()})
@@ -182,7 +185,6 @@ def limit_tables(results):
         lines = [limit_cells(name, found) for name, found in kept.data['limits'].items()]
         if lines:
             parts += ['%s, limits (%s):' % (kept.heading(), kept.data['when']), table(LIMIT_COLUMNS, lines)]
-        costs = [found['load_cpu_us'] for found in kept.data['limits'].values() if found.get('load_cpu_us')]
         for found in kept.data['limits'].values():
             if 'load_cpu_us' in found:
                 cost = found['load_cpu_us']
@@ -201,7 +203,11 @@ and the pipeline that Debian ships; swiftlet is one process. Both have six devic
 and sync each object before they answer (Swift leaves the rows of listings in a `.pending` file that it does not sync).
 Rounds alternate; a figure is the median of its rounds, a ratio the median of the ratios pair by pair. Servers and load
 generator ([tests/bench/load.c](tests/bench/load.c), one thread) share the machine. `c64` is 64 connections; pairs in a
-column are Swift / swiftlet; CPU is that of all processes of a store.
+column are Swift / swiftlet; CPU is that of all processes of a store. The targets are what swiftlet aims at.
+
+    make bench                                     # /var/tmp and /dev/shm, a quarter of an hour
+    make bench BENCH_DIR=/mnt/disk BENCH='--rows "PUT*" --rounds 5'
+    make bench BENCH='--only swiftlet --quick'     # and more: tests/bench/bench --help
 
 """
 
