@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +73,29 @@ static size_t format_prefix(char *line, size_t size, enum log_level level)
 	return length + (size_t)more;
 }
 
+/* Whether one of eight bytes is below " " or DEL; now and then a yes for others behind one. */
+static bool has_control(const char *eight)
+{
+	const uint64_t each = 0x0101010101010101, top = each * 0x80;
+	uint64_t bytes;
+	memcpy(&bytes, eight, sizeof(bytes));
+	uint64_t no_del = bytes ^ (each * 0x7f);
+	return (((bytes - each * ' ') & ~bytes) | ((no_del - each) & ~no_del)) & top;
+}
+
 /* One line is one event: a line break inside a message would let a client forge lines. */
 static void flatten(char *text, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
+	size_t i = 0;
+	while (i < length) {
+		if (length - i >= 8 && !has_control(text + i)) {
+			i += 8;
+			continue;
+		}
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			text[i] = '?';
+		i++;
+	}
 }
 
 /* A log that cannot be written must not stop the service. */

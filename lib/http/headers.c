@@ -120,8 +120,3 @@ void headers_copy(struct headers *headers, const struct headers *from)
 		headers_add(headers, name, copy_text(&at, from->items[i].value));
 	}
 }
-
-bool header_has_prefix(const char *name, const char *prefix)
-{
-	return strncasecmp(name, prefix, strlen(prefix)) == 0;
-}

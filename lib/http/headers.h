@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <strings.h>
 
 #include "lib/base/arena.h"
@@ -59,6 +60,11 @@ static inline bool header_name_equal(const char *a, const char *b)
 }
 
 /* True when the name starts with the prefix, without case. */
-bool header_has_prefix(const char *name, const char *prefix);
+static inline bool header_has_prefix(const char *name, const char *prefix)
+{
+	if (prefix[0] && prefix[1] && prefix[2] && name[0] && name[1] && ((name[2] ^ prefix[2]) & ~0x20))
+		return false;
+	return strncasecmp(name, prefix, strlen(prefix)) == 0;
+}
 
 #endif

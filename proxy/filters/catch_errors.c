@@ -1,19 +1,36 @@
 #include "proxy/filters/catch_errors.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "lib/co/co.h"
 #include "lib/swift/url.h"
 #include "proxy/proxy_private.h"
 
-enum { TRANS_ID_EXTRA_MAX = 32 };
+enum { TRANS_ID_EXTRA_MAX = 32, RANDOM_DIGITS = 21, TIME_DIGITS = 10 };
+
+/* The last `count` hex digits of the value. */
+static void put_hex(char *at, uint64_t value, size_t count)
+{
+	for (; count > 0; value >>= 4)
+		at[--count] = "0123456789abcdef"[value & 15];
+}
+
+/* The texts one after the other, cut where the room ends. */
+static void join(char *room, size_t size, const char *const *texts)
+{
+	char *end = room + size - 1;
+	for (; *texts; texts++) {
+		size_t length = strnlen(*texts, (size_t)(end - room));
+		memcpy(room, *texts, length);
+		room += length;
+	}
+	*room = '\0';
+}
 
 static void make_transaction_id(const struct proxy *proxy, struct request *request)
 {
-	char digits[40];
-	(void)snprintf(digits, sizeof(digits), "%016llx%016llx", (unsigned long long)proxy_random(),
-		(unsigned long long)proxy_random());
 	const char *suffix = proxy->options.trans_id_suffix ? proxy->options.trans_id_suffix : "";
 	const char *extra = headers_get(&request->headers, "X-Trans-Id-Extra");
 	char quoted_extra[TRANS_ID_EXTRA_MAX * 3 + 2] = "";
@@ -24,8 +41,14 @@ static void make_transaction_id(const struct proxy *proxy, struct request *reque
 		struct slice quoted = url_encode(request->arena, part, true);
 		(void)snprintf(quoted_extra, sizeof(quoted_extra), "-%.*s", SLICE_PRINT(quoted));
 	}
-	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "tx%.21s-%010llx%s%s", digits,
-		(unsigned long long)time(NULL), suffix, quoted_extra);
+	char digits[RANDOM_DIGITS + 1 + TIME_DIGITS + 1];
+	put_hex(digits, proxy_random(), RANDOM_DIGITS - 16);
+	put_hex(digits + RANDOM_DIGITS - 16, proxy_random(), 16);
+	digits[RANDOM_DIGITS] = '-';
+	put_hex(digits + RANDOM_DIGITS + 1, (uint64_t)time(NULL), TIME_DIGITS);
+	digits[sizeof(digits) - 1] = '\0';
+	join(request->transaction_id, sizeof(request->transaction_id),
+		(const char *const[]){"tx", digits, suffix, quoted_extra, NULL});
 }
 
 /* The decoded path's parts. What is wrong with it is answered by the application, after the
