@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "account/account_server.h"
 #include "container/container_server.h"
@@ -28,9 +29,8 @@
 #include "proxy/proxy.h"
 #include "ring/ring.h"
 #include "ring/ring_store.h"
+#include "tools/confinement.h"
 #include "tools/doors.h"
-#include "tools/privileges.h"
-#include "tools/sandbox.h"
 #include "tools/status.h"
 #include "tools/version.h"
 
@@ -47,9 +47,7 @@ struct node {
 	struct object_server *object_server;
 	struct container_server *container_server;
 	struct account_server *account_server;
-	struct sandbox *sandbox;
-	char *sandbox_state;
-	bool outgrew_sandbox;
+	struct confinement *confinement;
 	struct server_observed observed[NODE_METRICS]; /* by role; the proxy has its own ways */
 	struct status *status;
 	struct object_updater *updaters[DEVICES_MAX];
@@ -141,13 +139,6 @@ static void add_ring_devices(
 }
 
 /* A directory that is a mount point and holds nothing of ours yet gets its marker; an unmounted one never does. */
-static bool is_mount_point(const char *path)
-{
-	struct stat self, parent;
-	_cleanup_free_ char *above = xasprintf("%s/..", path);
-	return stat(path, &self) == 0 && stat(above, &parent) == 0 && self.st_dev != parent.st_dev;
-}
-
 static void mark_mounted(const char *path, const char *name)
 {
 	_cleanup_free_ char *marker = xasprintf("%s/swiftlet.device", path);
@@ -182,16 +173,6 @@ static size_t collect_devices(struct node *node, const char *names[])
 			add_ring_devices(node, role, settings->policies[i].index, names, &count);
 	}
 	return count;
-}
-
-static int check_privileges(const struct node *node, const char *names[], size_t count, char **ret_error)
-{
-	int error = 0;
-	for (size_t i = 0; i < count && !error; i++) {
-		_cleanup_free_ char *path = xasprintf("%s/%s", node->settings->swiftlet.devices, names[i]);
-		error = privileges_check_device(path, ret_error);
-	}
-	return error;
 }
 
 static int open_devices(struct node *node, const char *names[], size_t count, char **ret_error)
@@ -297,25 +278,12 @@ static void register_addresses(struct node *node)
 
 /* ---- what servers ask of the rings ---- */
 
-static bool ring_has(struct ring *ring, const char *ip, int port)
-{
-	for (size_t i = 0; i < ring_device_count(ring); i++) {
-		const struct ring_device *device = ring_device_at(ring, i);
-		if (!device)
-			continue;
-		if ((device->port == port && strcmp(device->ip, ip) == 0) ||
-			(device->replication_port == port && strcmp(device->replication_ip, ip) == 0))
-			return true;
-	}
-	return false;
-}
-
 static bool is_peer(struct node *node, enum ring_kind kind, const char *ip, int port)
 {
 	struct ring *ring = ring_store_get(node->rings, kind, 0);
 	if (!ring)
 		return false;
-	bool found = ring_has(ring, ip, port);
+	bool found = ring_has_address(ring, ip, port);
 	ring_unref(ring);
 	return found;
 }
@@ -369,146 +337,6 @@ static size_t container_nodes(void *context, struct slice account, struct slice 
 		ret_nodes[i] = (struct object_updater_node){
 			.ip = devices[i]->ip, .port = devices[i]->port, .device = devices[i]->device};
 	return count < max ? count : max;
-}
-
-/* ---- the sandbox ---- */
-
-struct address {
-	const char *ip;
-	int port;
-};
-
-/* Whether `test` says so of any ring that the process uses. */
-static bool any_ring(struct node *node,
-	bool (*test)(struct node *node, struct ring *ring, const struct address *address),
-	const struct address *address)
-{
-	const struct settings *settings = node->settings;
-	bool found = false;
-	for (enum ring_kind kind = RING_ACCOUNT; kind <= RING_OBJECT && !found; kind++) {
-		for (size_t i = 0; i < (kind == RING_OBJECT ? settings->policy_count : 1) && !found; i++) {
-			struct ring *ring = ring_store_get(node->rings, kind, settings->policies[i].index);
-			if (!ring)
-				continue;
-			found = test(node, ring, address);
-			ring_unref(ring);
-		}
-	}
-	return found;
-}
-
-static bool names_address(struct node *node, struct ring *ring, const struct address *address)
-{
-	(void)node;
-	return ring_has(ring, address->ip, address->port);
-}
-
-/* The kernel knows ports alone; addresses are ours to check. */
-static bool may_connect(void *context, const char *ip, int port)
-{
-	return any_ring(context, names_address, &(struct address){ip, port});
-}
-
-static bool allow_ports(struct node *node, struct ring *ring, const struct address *address)
-{
-	(void)address;
-	for (size_t i = 0; i < ring_device_count(ring); i++) {
-		const struct ring_device *device = ring_device_at(ring, i);
-		if (!device)
-			continue;
-		sandbox_allow_connect(node->sandbox, device->port);
-		sandbox_allow_connect(node->sandbox, device->replication_port);
-	}
-	return false;
-}
-
-static bool names_closed_port(struct node *node, struct ring *ring, const struct address *address)
-{
-	(void)address;
-	for (size_t i = 0; i < ring_device_count(ring); i++) {
-		const struct ring_device *device = ring_device_at(ring, i);
-		if (!device || sandbox_may_connect(node->sandbox, device->port))
-			continue;
-		log_warning("the rings name port %d, which the sandbox was made without: it stays closed until this "
-			    "process is started again",
-			device->port);
-		return true;
-	}
-	return false;
-}
-
-/*
- * A rule on a directory does not hold for what is mounted on it later, so devices that are mount points, or may become
- * some, need one on the folder above. A plain directory with our marker never becomes another one.
- */
-static bool needs_whole_folder(const struct settings *settings, const char *names[], size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
-		_cleanup_free_ char *marker = xasprintf("%s/swiftlet.device", path);
-		struct stat status;
-		if (stat(marker, &status) || is_mount_point(path))
-			return true;
-	}
-	return !settings->swiftlet.mount_check;
-}
-
-static void allow_devices(struct node *node, const char *names[], size_t count)
-{
-	const struct settings *settings = node->settings;
-	if (needs_whole_folder(settings, names, count)) {
-		sandbox_allow_write(node->sandbox, settings->swiftlet.devices);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		_cleanup_free_ char *path = xasprintf("%s/%s", settings->swiftlet.devices, names[i]);
-		sandbox_allow_write(node->sandbox, path);
-	}
-}
-
-/* Certificates are renewed by putting other files in their place, or by turning a link to them. */
-static void allow_targets(struct sandbox *sandbox, const struct text_list *paths)
-{
-	for (size_t i = 0; i < paths->count; i++) {
-		_cleanup_free_ char *target = realpath(paths->items[i], NULL);
-		sandbox_allow_read_beside(sandbox, paths->items[i]);
-		sandbox_allow_read_beside(sandbox, target ? target : "");
-	}
-}
-
-static int enter_sandbox(struct node *node, const char *names[], size_t count, char **ret_error)
-{
-	const struct settings *settings = node->settings;
-	enum sandbox_mode mode = SANDBOX_ON;
-	(void)sandbox_mode_parse(settings->swiftlet.sandbox, &mode);
-	node->sandbox = sandbox_new();
-	if (count)
-		allow_devices(node, names, count);
-	sandbox_allow_read(node->sandbox, settings->swiftlet.rings);
-	/* what /metrics and /recon tell of the machine */
-	sandbox_allow_read(node->sandbox, "/proc/loadavg");
-	sandbox_allow_read(node->sandbox, "/proc/meminfo");
-	sandbox_allow_read(node->sandbox, "/proc/stat");
-	sandbox_allow_read_beside(node->sandbox, settings->auth.token_keys);
-	sandbox_allow_read_beside(node->sandbox, settings->proxy.disable_path);
-	allow_targets(node->sandbox, &settings->proxy.tls_certificate);
-	allow_targets(node->sandbox, &settings->proxy.tls_key);
-	(void)any_ring(node, allow_ports, NULL);
-	backend_set_gate(may_connect, node);
-	int error = sandbox_enter(node->sandbox, mode, &node->sandbox_state);
-	if (error)
-		*ret_error = xasprintf("cannot enter the sandbox ([swiftlet] sandbox): %s", strerror(-error));
-	return error;
-}
-
-const char *node_sandbox_state(const struct node *node)
-{
-	return node->sandbox_state;
-}
-
-bool node_outgrew_sandbox(const struct node *node)
-{
-	return node->outgrew_sandbox;
 }
 
 /* ---- the servers ---- */
@@ -734,9 +562,7 @@ static int open_storage(struct node *node, char **ret_error)
 	const char **names = xcalloc(DEVICES_MAX + 1, sizeof(*names));
 	bool storage = has_role(node, NODE_OBJECT) || has_role(node, NODE_CONTAINER) || has_role(node, NODE_ACCOUNT);
 	size_t count = storage ? collect_devices(node, names) : 0;
-	int error = check_privileges(node, names, count, ret_error);
-	if (!error)
-		error = enter_sandbox(node, names, count, ret_error);
+	int error = confinement_enter(node->confinement, names, count, ret_error);
 	if (!error && storage)
 		error = open_devices(node, names, count, ret_error);
 	for (size_t i = 0; i < count; i++)
@@ -754,6 +580,7 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 	make_policies(node);
 	int error = ring_store_open(settings->swiftlet.rings, &node->rings, ret_error);
 	if (!error) {
+		node->confinement = confinement_new(settings, node->rings);
 		register_addresses(node);
 		error = open_storage(node, ret_error);
 	}
@@ -791,9 +618,8 @@ void node_free(struct node *node)
 	proxy_free(node->proxy);
 	doors_free(node->doors);
 	auth_free(node->auth);
+	confinement_free(node->confinement);
 	ring_store_free(node->rings);
-	sandbox_free(node->sandbox);
-	free(node->sandbox_state);
 	for (size_t i = 0; i < node->settings->policy_count; i++)
 		free((char *)node->proxy_policies[i].aliases);
 	free(node->proxy_policies);
@@ -804,6 +630,11 @@ void node_free(struct node *node)
 	free(node->whitelist);
 	free(node->disallowed);
 	free(node);
+}
+
+const struct confinement *node_confinement(const struct node *node)
+{
+	return node->confinement;
 }
 
 co_handler_function *node_handler(struct node *node, enum node_role role, void **ret_context)
@@ -869,8 +700,8 @@ void node_stop_background(struct node *node)
 
 void node_refresh(struct node *node)
 {
-	if (ring_store_reload(node->rings) > 0 && !node->outgrew_sandbox)
-		node->outgrew_sandbox = any_ring(node, names_closed_port, NULL);
+	if (ring_store_reload(node->rings) > 0)
+		confinement_review(node->confinement);
 	if (node->devices)
 		device_set_retry(node->devices);
 	if (node->doors)

@@ -11,6 +11,7 @@
 #include "lib/base/settings.h"
 #include "lib/http/message.h"
 
+struct confinement;
 struct node;
 struct doors;
 
@@ -34,10 +35,8 @@ const struct doors *node_doors(const struct node *node);
 void node_start_background(struct node *node);
 void node_stop_background(struct node *node);
 
-/* What keeps the process in, for the log. */
-const char *node_sandbox_state(const struct node *node);
-/* Whether a ring that was loaded again names a port that the sandbox refuses; logged when it is found. */
-bool node_outgrew_sandbox(const struct node *node);
+/* What the process is confined to. */
+const struct confinement *node_confinement(const struct node *node);
 
 /* Every few seconds: rings and certificates that changed, devices that came back. */
 void node_refresh(struct node *node);

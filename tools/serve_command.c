@@ -26,6 +26,7 @@
 #include "lib/http/body.h"
 #include "lib/http/server.h"
 #include "proxy/proxy.h"
+#include "tools/confinement.h"
 #include "tools/doors.h"
 #include "tools/idle.h"
 #include "tools/listeners.h"
@@ -202,7 +203,8 @@ static void co_housekeep(void *argument)
 			node_refresh(service->node);
 			refresh_at = deadline_after_ms(REFRESH_MS);
 		}
-		if (again_at == CO_FOREVER && service->supervised && node_outgrew_sandbox(service->node))
+		if (again_at == CO_FOREVER && service->supervised &&
+			confinement_outgrown(node_confinement(service->node)))
 			again_at = time_to_start_again();
 		if (loop_now_ms() >= again_at) {
 			start_again(service);
@@ -370,7 +372,7 @@ static int run_server(struct service *service, const sigset_t *signals)
 		return 1;
 	}
 	log_info("serving with %zu workers; sandbox: %s", service->listeners.worker_count,
-		node_sandbox_state(service->node));
+		confinement_state(node_confinement(service->node)));
 	notify_send("READY=1");
 	wait_for_stop(service, signals);
 	stop_service(service);

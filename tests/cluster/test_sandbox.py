@@ -91,6 +91,27 @@ def test_switched_off(node):
     assert 'sandbox: off' in node.process.output()
 
 
+def test_links(node):
+    """Devices and rings may be links to places elsewhere."""
+    node.stop()
+    elsewhere = node.cluster.directory / 'elsewhere'
+    elsewhere.mkdir()
+    for number, device in enumerate(node.devices):
+        path = node.device_path(device)
+        path.rename(elsewhere / str(number))
+        path.symlink_to(elsewhere / str(number))
+    ring = node.cluster.rings / 'object.ring.gz'
+    ring.rename(elsewhere / 'ring')
+    ring.symlink_to(elsewhere / 'ring')
+    node.start()
+    put_and_get(node.cluster.log_in())
+    os.utime(elsewhere / 'ring', (1, 1))
+    node.process.child.send_signal(signal.SIGHUP)
+    node.process.wait_for_output('loading token keys and rings again')
+    time.sleep(0.5)
+    assert 'stays in use' not in node.process.output() and REFUSED not in node.process.output()
+
+
 def test_worker_dies(node):
     """The supervisor holds the addresses: connections are refused at once while nobody serves, then served again."""
     worker = worker_of(node)
@@ -113,6 +134,9 @@ def test_ring_with_a_new_port(node):
     swiftlet('ring', 'rebalance', '--force', builder)
     node.process.wait_for_output('the rings name port %d' % other, RESTART_SECONDS)
     node.process.wait_for_output('stopping, to start again', RESTART_SECONDS)
+    while node.process.output().count('serving with') < 2:
+        node.process.wait_for_output('stopped', RESTART_SECONDS)
+        time.sleep(0.02)
     put_and_get(wait_until_served(node))
     assert worker_of(node) != worker
     assert REFUSED not in node.process.output()
@@ -176,6 +200,29 @@ def test_gives_up_root(node):
     os.kill(worker_of(node), signal.SIGKILL)
     node.process.wait_for_output('the server died by signal 9')
     put_and_get(wait_until_served(node))
+
+
+@pytest.mark.parametrize('missing', [True, False], ids=['not mounted', 'not ours'])
+def test_one_device_is_not_ours(node, missing):
+    """The directory below a mount point is root's; neither that nor one forgotten chown keeps the others from serving."""
+    node.stop()
+    node.cluster.directory.chmod(0o755)
+    device = node.device_path(node.devices[0])
+    if ROOT:
+        change_owner(node.cluster.directory)
+        if not missing:
+            os.chown(device, 0, 0)
+            device.chmod(0o755)
+    if missing:
+        device.rename(device.with_name('aside'))
+        device.mkdir(mode=0o755)
+    elif not ROOT:
+        device.chmod(0o500)
+    node.process = restart_as_nobody(node) if ROOT else server.Process(
+        [SWIFTLET, 'serve', '--config', node.directory / 'swiftlet.conf'], node.directory / 'log')
+    put_and_get(wait_until_served(node))
+    assert ('chown -R' in node.process.output()) == (not missing)
+    device.chmod(0o755)
 
 
 def in_use(port):

@@ -507,6 +507,14 @@ static void backend__odd_replies(void **state)
 	}
 }
 
+static bool shut_gate(void *context, const char *ip, int port)
+{
+	assert_string_equal(ip, "127.0.0.1");
+	assert_int_equal(port, LOCAL_PORT);
+	++*(int *)context;
+	return false;
+}
+
 static void co_times_out(void)
 {
 	static const struct backend_timeouts short_ones = {.connect_ms = 500, .node_ms = 150};
@@ -529,6 +537,15 @@ static void co_times_out(void)
 	call_init(&call, METHOD_GET, "/three");
 	call.error = co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -ECONNREFUSED);
+	call_release(&call);
+	/* nobody that we may ask */
+	int asked = 0;
+	backend_set_gate(shut_gate, &asked);
+	call_init(&call, METHOD_GET, "/four");
+	call.error = co_client_call("127.0.0.1", LOCAL_PORT, &call.request, &call.reply, &short_ones);
+	backend_set_gate(NULL, NULL);
+	assert_int_equal(call.error, -EACCES);
+	assert_int_equal(asked, 1);
 	call.error = co_client_call("not an address", 80, &call.request, &call.reply, &short_ones);
 	assert_int_equal(call.error, -EINVAL);
 	call_release(&call);
