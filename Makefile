@@ -31,7 +31,7 @@ else
 flags := $(base_flags) -O1 -Wno-format-truncation -DSWIFTLET_SANITIZER_$(SANITIZER)=1 \
 	-fsanitize=$(SANITIZER)$(if $(filter address,$(SANITIZER)),$(comma)undefined) $(CFLAGS)
 endif
-libraries := -lrocksdb -levent_core -lssl -lcrypto -lxxhash -ljansson -linih -lz -lboost_context -lresolv -lseccomp \
+libraries := -lrocksdb -levent_core -lssl -lcrypto -lxxhash -ljansson -linih -larchive -lz -lboost_context -lresolv -lseccomp \
 	-lpthread -lm
 
 folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy proxy/auth proxy/filters tools

@@ -530,6 +530,7 @@ static void add_filters(struct node *node)
 		{settings->list_endpoints.enabled, filter_list_endpoints(proxy, settings)},
 		{true, filter_etag_quoter(proxy, settings)},
 		{true, filter_listing_formats(proxy)},
+		{true, filter_bulk(proxy, settings)},
 		{settings->ratelimit.enabled, filter_ratelimit(proxy, settings)},
 		{true, filter_auth(node->auth)},
 		{true, filter_read_only(proxy, settings)},

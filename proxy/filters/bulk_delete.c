@@ -24,6 +24,8 @@ struct bulk_delete {
 	const char *status; /* why it stopped; NULL: it did not */
 	const char *text;
 	bool names_ended;
+	struct bulk_name held; /* a container that waits until the objects before it are gone */
+	bool has_held;
 	bool has_yielded;
 	bool has_ended;
 	uint64_t last_beat_ms;
@@ -92,6 +94,11 @@ static void take_result(struct bulk_delete *bulk, const struct removal *removal)
 /* The next name that can be deleted. False: none is left. */
 static bool co_next_name(struct bulk_delete *bulk, struct bulk_name *ret_name)
 {
+	if (bulk->has_held) {
+		bulk->has_held = false;
+		*ret_name = bulk->held;
+		return true;
+	}
 	for (;;) {
 		int next = bulk->names->co_next(bulk->names, ret_name);
 		if (next < 0) {
@@ -116,6 +123,12 @@ static bool co_next_name(struct bulk_delete *bulk, struct bulk_name *ret_name)
 	}
 }
 
+static bool is_container(struct slice name)
+{
+	const char *slash = memchr(name.data, '/', name.length);
+	return !slash || slash + 1 == name.data + name.length;
+}
+
 /* Deletes the next few side by side. */
 static void co_remove_some(struct bulk_delete *bulk)
 {
@@ -127,6 +140,13 @@ static void co_remove_some(struct bulk_delete *bulk)
 		struct removal *removal = &removals[count];
 		*removal = (struct removal){.bulk = bulk, .arena = arena, .running = &running, .ended = &ended};
 		bulk->names_ended = !co_next_name(bulk, &removal->name);
+		bool waits = !bulk->names_ended && count && is_container(removal->name.name) &&
+			     !is_container(removals[0].name.name);
+		if (waits) {
+			bulk->held = removal->name;
+			bulk->has_held = true;
+			break;
+		}
 		count += !bulk->names_ended;
 	}
 	running = count;
