@@ -44,6 +44,7 @@
 enum {
 	REFRESH_MS = 5000,
 	TRIM_MS = 2000,
+	RATE_SLOW = 500, /* bytes a second, where http.rate_min is off */
 	DRAIN_CHECK_MS = 20,
 	RESTART_MS_FIRST = 500,
 	RESTART_MS_MAX = 30000,
@@ -116,6 +117,14 @@ static const struct http_door *door_of(const struct service *service, enum node_
 	return listener < service->listeners.tls_from ? &doors->plain : &doors->tls;
 }
 
+/* Storage servers call a proxy slow, too, whose client is; giving it up is the proxy's affair. */
+static void set_rate(const struct settings *settings, bool door, struct http_server_options *options)
+{
+	uint64_t rate_min = (uint64_t)settings->http.rate_min;
+	options->rate_min = rate_min ? rate_min : RATE_SLOW;
+	options->rate_window_ms = door && rate_min ? options->client_timeout_ms : CO_FOREVER;
+}
+
 static void start_servers(struct worker *worker)
 {
 	struct service *service = worker->service;
@@ -132,13 +141,16 @@ static void start_servers(struct worker *worker)
 			.role = (enum metric_role)role,
 			.limits = door ? door_limits(settings) : backend_limits,
 			.requests_max = (size_t)settings->swiftlet.requests_max,
+			.slow_max = (size_t)settings->swiftlet.slow_max,
 			.connections_max = (size_t)settings->swiftlet.connections_max,
+			.buffer_bytes_max = (size_t)settings->swiftlet.buffer_max / service->listeners.worker_count,
 			.head_timeout_ms = (uint64_t)settings->http.head_timeout_ms,
 			.client_timeout_ms = (uint64_t)settings->http.client_timeout_ms,
 			.keepalive_timeout_ms = (uint64_t)settings->http.keepalive_timeout_ms,
 			.handshake_timeout_ms = (uint64_t)settings->proxy.handshake_timeout_ms,
 			.refused = door ? proxy_refused : NULL,
 		};
+		set_rate(settings, door, &options);
 		worker->servers[role] = http_server_new(&options);
 		const struct listeners *listeners = &service->listeners;
 		for (size_t i = 0; i < listeners->counts[role]; i++)

@@ -51,6 +51,10 @@ enum metric_refusal {
 	METRIC_REFUSAL_EXPECTATION,
 	METRIC_REFUSAL_CONNECTIONS_FULL,
 	METRIC_REFUSAL_NO_DESCRIPTORS,
+	METRIC_REFUSAL_BUFFERS_FULL,
+	METRIC_REFUSAL_SLOW_FULL,
+	METRIC_REFUSAL_BODY_TIMEOUT,
+	METRIC_REFUSAL_SEND_TIMEOUT,
 };
 
 /* What came of a request to another server: answered within the process or over the network, or not. */

@@ -84,7 +84,9 @@ struct settings {
 		int64_t cache_bytes;
 		int64_t write_buffer_bytes;
 		int64_t requests_max;
+		int64_t slow_max;
 		int64_t connections_max;
+		int64_t buffer_max;
 		int64_t backlog;
 		int64_t stop_timeout_ms;
 		const char *user;    /* "" to stay who we are */
@@ -106,6 +108,7 @@ struct settings {
 	struct {
 		int64_t head_timeout_ms;
 		int64_t client_timeout_ms;
+		int64_t rate_min;
 		int64_t keepalive_timeout_ms;
 	} http;
 	struct {

@@ -3,11 +3,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "lib/co/tls.h"
@@ -139,17 +141,81 @@ void socket_spoil(struct co_socket *socket)
 		tls_spoil(socket->tls);
 }
 
+/* Waits no longer than the pace wants to be asked again: -EAGAIN then. */
+static int wait_a_while(struct co_pace *pace, struct co_signal *signal, uint64_t deadline_ms)
+{
+	uint64_t check_ms;
+	int error = co_pace_judge(pace, &check_ms);
+	if (error)
+		return error;
+	uint64_t begun_ms = loop_now_ms();
+	uint64_t check_at = deadline_after_ms(check_ms);
+	error = co_signal_wait(signal, check_at < deadline_ms ? check_at : deadline_ms);
+	co_pace_count_wait(pace, loop_now_ms() - begun_ms);
+	return error && check_at < deadline_ms ? -EAGAIN : error;
+}
+
+int co_socket_wait_readable(struct co_socket *socket, uint64_t deadline_ms)
+{
+	if (!socket->pace)
+		return co_signal_wait(&socket->readable, deadline_ms);
+	int error;
+	do
+		error = wait_a_while(socket->pace, &socket->readable, deadline_ms);
+	while (error == -EAGAIN);
+	return error;
+}
+
+/* Bytes that the peer has not acknowledged. */
+static int bytes_on_the_way(const struct co_socket *socket)
+{
+	int count = 0;
+	(void)ioctl(socket->fd, SIOCOUTQ, &count);
+	return count;
+}
+
+/*
+ * The kernel may hold megabytes, and asks for more only when much of them has gone: what arrives at the peer meanwhile is
+ * progress, too. It is not asked about until the wait is a long one.
+ */
+static int wait_writable(struct co_socket *socket, uint64_t timeout_ms)
+{
+	struct co_pace *pace = socket->pace;
+	uint64_t deadline_ms = deadline_after_ms(timeout_ms);
+	if (!pace)
+		return co_signal_wait(&socket->writable, deadline_ms);
+	int error;
+	int before = -1;
+	while ((error = wait_a_while(pace, &socket->writable, deadline_ms)) == -EAGAIN) {
+		int left = bytes_on_the_way(socket);
+		if (before < 0)
+			co_pace_forget_wait(pace);
+		else if (left < before)
+			co_pace_count_bytes(pace, (uint64_t)(before - left));
+		if (left < before)
+			deadline_ms = deadline_after_ms(timeout_ms);
+		before = left;
+	}
+	return error;
+}
+
+static ssize_t receive(int fd, void *data, size_t bytes)
+{
+	ssize_t count;
+	do
+		count = recv(fd, data, bytes, 0);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : count;
+}
+
 ssize_t socket_read_now(struct co_socket *socket, void *data, size_t bytes)
 {
 	if (socket->fd < 0)
 		return -ECONNRESET;
-	if (socket->tls)
-		return tls_read_now(socket->tls, data, bytes);
-	ssize_t count;
-	do
-		count = recv(socket->fd, data, bytes, 0);
-	while (count < 0 && errno == EINTR);
-	return count < 0 ? -errno : count;
+	ssize_t count = socket->tls ? tls_read_now(socket->tls, data, bytes) : receive(socket->fd, data, bytes);
+	if (count > 0 && socket->pace)
+		co_pace_count_bytes(socket->pace, (uint64_t)count);
+	return count;
 }
 
 ssize_t co_socket_read(struct co_socket *socket, void *data, size_t bytes, uint64_t deadline_ms)
@@ -158,7 +224,7 @@ ssize_t co_socket_read(struct co_socket *socket, void *data, size_t bytes, uint6
 		ssize_t count = socket_read_now(socket, data, bytes);
 		if (count != -EAGAIN)
 			return count;
-		int error = co_signal_wait(&socket->readable, deadline_ms);
+		int error = co_socket_wait_readable(socket, deadline_ms);
 		if (error)
 			return error;
 	}
@@ -195,13 +261,15 @@ int co_socket_write(struct co_socket *socket, struct iovec *parts, int count, ui
 		ssize_t written = write_now(socket, parts, count);
 		if (written >= 0) {
 			advance(&parts, &count, (size_t)written);
+			if (socket->pace)
+				co_pace_count_bytes(socket->pace, (uint64_t)written);
 			continue;
 		}
 		if (written == -EINTR)
 			continue;
 		if (written != -EAGAIN)
 			return (int)written;
-		int error = co_signal_wait(&socket->writable, deadline_after_ms(timeout_ms));
+		int error = wait_writable(socket, timeout_ms);
 		if (error) {
 			/* half a record is out: nothing else can follow it */
 			if (socket->tls)

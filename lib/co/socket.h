@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "lib/co/co.h"
+#include "lib/co/pace.h"
 
 struct co_socket {
 	int fd;             /* -1 when closed */
@@ -26,6 +27,8 @@ struct co_socket {
 	/* Encrypts what is read and written; NULL: nothing does. Set by the owner once the handshake is done, or while it
 	 * is under way and nobody reads or writes; freed by co_socket_close(). */
 	struct tls *tls;
+	/* Judges the peer while a coroutine waits for it: one below its rate ends the wait with -ETIMEDOUT. NULL for none. */
+	struct co_pace *pace;
 };
 
 /* Takes a connected, non-blocking descriptor. Returns 0 or -errno (the descriptor is closed then). */
@@ -49,7 +52,13 @@ ssize_t co_socket_read(struct co_socket *socket, void *data, size_t bytes, uint6
 /* The same without sleeping: -EAGAIN when nothing is there. */
 ssize_t socket_read_now(struct co_socket *socket, void *data, size_t bytes);
 
-/* Writes everything: 0, -ETIMEDOUT (nothing could be written for `timeout_ms`), or -errno. Changes `parts`. */
+/* Waits until bytes (or the end) may be there: 0 or -ETIMEDOUT; may return 0 without a cause. */
+int co_socket_wait_readable(struct co_socket *socket, uint64_t deadline_ms);
+
+/*
+ * Writes everything: 0, -ETIMEDOUT (nothing could be written for `timeout_ms`; with a pace: nothing arrived at the peer),
+ * or -errno. Changes `parts`.
+ */
 int co_socket_write(struct co_socket *socket, struct iovec *parts, int count, uint64_t timeout_ms);
 
 /*

@@ -10,6 +10,7 @@
 static __thread struct block *pool;
 static __thread size_t pool_count;
 static __thread size_t pool_count_min; /* since the last block_pool_trim() */
+static __thread size_t in_use;
 
 struct block *block_new(void)
 {
@@ -24,6 +25,7 @@ struct block *block_new(void)
 		if (!block->data)
 			memory_exhausted();
 	}
+	in_use++;
 	block->next = NULL;
 	block->references = 1;
 	return block;
@@ -43,6 +45,7 @@ void block_unref(struct block *block)
 	assert(block->references > 0);
 	if (--block->references)
 		return;
+	in_use--;
 	if (pool_count >= BLOCK_POOL_MAX) {
 		free(block->data);
 		free(block);
@@ -67,6 +70,11 @@ void block_pool_trim(void)
 	for (; pool_count_min; pool_count_min--)
 		pool_free_first();
 	pool_count_min = pool_count;
+}
+
+size_t blocks_in_use(void)
+{
+	return in_use;
 }
 
 void block_pool_release(void)

@@ -30,6 +30,8 @@ struct block *block_ref(struct block *block);
 void block_unref(struct block *block);
 /* To be called every few seconds: frees the blocks of the calling thread's pool that nobody needed since the last call. */
 void block_pool_trim(void);
+/* Blocks of the calling thread that somebody holds. */
+size_t blocks_in_use(void);
 /* Frees the calling thread's pool (at the end of a thread). */
 void block_pool_release(void);
 

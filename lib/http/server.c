@@ -13,18 +13,23 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
+#include "lib/http/turn_away.h"
 #include "lib/http/wire.h"
 #include "lib/swift/http_date.h"
 
 enum {
 	LISTENERS_MAX = 16,
-	ACCEPT_BATCH = 64,       /* accepted per turn of the loop */
-	ACCEPT_PAUSE_MS = 100,   /* after EMFILE */
-	LINGER_MS = 2000,        /* for a client that still sends while it is told to stop … */
-	LINGER_READS_MAX = 1024, /* … and 64 MiB of it at most */
-	HEAD_BYTES_USUAL = 1000, /* of a reply */
-	TURN_BYTES = 256 * 1024, /* of a body, sent before others get their turn */
-	DRAIN_WAIT_MS = 250,     /* for the rest of a body that the handler did not want */
+	ACCEPT_BATCH = 64,         /* accepted per turn of the loop */
+	ACCEPT_PAUSE_MS = 100,     /* after EMFILE */
+	LINGER_MS = 2000,          /* for a client that still sends while it is told to stop … */
+	LINGER_READS_MAX = 1024,   /* … and 64 MiB of it at most */
+	HEAD_BYTES_USUAL = 1000,   /* of a reply */
+	LINGERING_MAX = 256,       /* clients at a time; others may see a reset */
+	DRAIN_WAIT_MS = 250,       /* for the rest of a body that the handler did not want … */
+	DRAIN_MS = 1000,           /* … and for all of it */
+	TURN_BYTES = 256 * 1024,   /* of a body, sent before others get their turn */
+	SEND_QUEUE_BYTES = 131072, /* of a reply in the kernel, besides what the window of the peer lets out */
+	PIPELINE_BATCH = 16,       /* requests of one connection before others have their turn */
 };
 
 struct listener {
@@ -44,7 +49,10 @@ struct http_server {
 	struct entrance *entrance;
 	struct connection *connections;
 	size_t connection_count;
-	size_t request_count; /* whose heads are complete: slow ones must not shut others out */
+	size_t request_count; /* whose heads are complete; without those that wait for a slow peer */
+	size_t slow_count;    /* those, and heads that come slowly */
+	size_t lingering_count;
+	struct turn_away turn_away;
 	bool paused;
 	bool stopping;
 };
@@ -61,8 +69,10 @@ struct connection {
 	struct connection **previous;
 	struct wire_input input;
 	struct entrant entrant;
+	struct co_pace pace;
 	uint64_t idle_since_ms;
 	bool busy;
+	bool counted;        /* its request has a place: in request_count, or in slow_count as pace.slow says */
 	bool tls;            /* for request->tls */
 	const char *refusal; /* why its first bytes get 400; NULL: they are read */
 	char remote_address[IP_TEXT_BYTES];
@@ -70,10 +80,14 @@ struct connection {
 
 /* ---- accepting ---- */
 
-static void pause_accepting(struct http_server *server, enum metric_refusal reason)
+static void count_refusal(const struct http_server *server, enum metric_refusal reason)
+{
+	metric_add(METRIC_REFUSED, 1, server->options.role, reason);
+}
+
+static void pause_accepting(struct http_server *server)
 {
 	server->paused = true;
-	metric_add(METRIC_REFUSED, 1, server->options.role, reason);
 	for (size_t i = 0; i < server->listener_count; i++)
 		event_del(server->listeners[i].event);
 }
@@ -94,6 +108,7 @@ static void connection_close(struct connection *connection)
 {
 	struct http_server *server = connection->server;
 	metric_add(METRIC_CONNECTIONS, -1, server->options.role);
+	co_pace_reset(&connection->pace);
 	*connection->previous = connection->next;
 	if (connection->next)
 		connection->next->previous = connection->previous;
@@ -102,9 +117,57 @@ static void connection_close(struct connection *connection)
 	entrance_drop(server->entrance, &connection->entrant);
 	co_socket_close(&connection->socket);
 	free(connection);
-	if (server->paused && server->connection_count < server->options.connections_max)
-		resume_accepting(-1, 0, server);
 }
+
+/* ---- slow peers ---- */
+
+static bool buffers_exceed(const struct http_server *server, size_t bytes)
+{
+	return server->options.buffer_bytes_max && blocks_in_use() * BLOCK_BYTES > bytes;
+}
+
+static bool has_room_for_slow(const struct http_server *server)
+{
+	return server->slow_count < server->options.slow_max &&
+	       !buffers_exceed(server, server->options.buffer_bytes_max / 4 * 3);
+}
+
+/* Slow requests give back their place among those that are worked for. */
+static bool on_pace_changed(struct co_pace *pace)
+{
+	struct connection *connection = (struct connection *)((char *)pace - offsetof(struct connection, pace));
+	struct http_server *server = connection->server;
+	if (!pace->slow) {
+		server->slow_count--;
+		metric_add(METRIC_SLOW, -1, server->options.role);
+		server->request_count += connection->counted;
+		return true;
+	}
+	if (!has_room_for_slow(server)) {
+		count_refusal(server, METRIC_REFUSAL_SLOW_FULL);
+		return false;
+	}
+	server->slow_count++;
+	metric_add(METRIC_SLOW, 1, server->options.role);
+	server->request_count -= connection->counted;
+	return true;
+}
+
+static void take_place(struct connection *connection)
+{
+	co_pace_reset(&connection->pace);
+	connection->counted = true;
+	connection->server->request_count++;
+}
+
+static void leave_place(struct connection *connection)
+{
+	co_pace_reset(&connection->pace);
+	connection->server->request_count -= connection->counted;
+	connection->counted = false;
+}
+
+/* ---- accepting ---- */
 
 static void co_connection_run(void *argument);
 
@@ -184,6 +247,12 @@ static void connection_open(const struct listener *listener, int fd, const struc
 	}
 	connection->socket.on_readable = on_readable;
 	connection->server = server;
+	connection->pace = (struct co_pace){
+		.rate_min = server->options.rate_min,
+		.window_ms = server->options.rate_window_ms,
+		.changed = on_pace_changed,
+	};
+	connection->socket.pace = &connection->pace;
 	connection->idle_since_ms = loop_now_ms();
 	connection->next = server->connections;
 	connection->previous = &server->connections;
@@ -192,7 +261,6 @@ static void connection_open(const struct listener *listener, int fd, const struc
 	server->connections = connection;
 	server->connection_count++;
 	metric_add(METRIC_CONNECTIONS, 1, server->options.role);
-	metric_add(METRIC_CONNECTIONS_ACCEPTED, 1, server->options.role);
 	struct ip_address peer = {{0}};
 	if (ip_address_from_socket(address, &peer))
 		ip_address_format(&peer, connection->remote_address);
@@ -202,29 +270,48 @@ static void connection_open(const struct listener *listener, int fd, const struc
 	}
 }
 
+/* Whoever waits for a handshake cannot read an answer. */
+static bool speaks_plain(const struct listener *listener)
+{
+	return !listener->door || !listener->door->tls;
+}
+
+/* The process has no descriptor left: as many as one turn takes are told so, then there is a pause. */
+static void deny_and_pause(const struct listener *listener)
+{
+	struct http_server *server = listener->server;
+	struct turn_away *turn_away = &server->turn_away;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		if (!turn_away_without_descriptor(turn_away, listener->fd, speaks_plain(listener)))
+			break;
+		count_refusal(server, METRIC_REFUSAL_NO_DESCRIPTORS);
+	}
+	pause_accepting(server);
+	struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+	evtimer_add(server->resume_event, &pause);
+}
+
 static void on_accept(evutil_socket_t listener_fd, short what, void *argument)
 {
 	(void)what;
 	struct listener *listener = argument;
 	struct http_server *server = listener->server;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		if (server->connection_count >= server->options.connections_max) {
-			pause_accepting(server, METRIC_REFUSAL_CONNECTIONS_FULL);
-			return;
-		}
 		struct sockaddr_storage address;
 		socklen_t length = sizeof(address);
 		int fd = accept4(listener_fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+				deny_and_pause(listener);
+			return;
+		}
+		metric_add(METRIC_CONNECTIONS_ACCEPTED, 1, server->options.role);
+		if (server->connection_count < server->options.connections_max) {
 			connection_open(listener, fd, &address);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			pause_accepting(server, METRIC_REFUSAL_NO_DESCRIPTORS);
-			struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
-			evtimer_add(server->resume_event, &pause);
-		}
-		return;
+		count_refusal(server, METRIC_REFUSAL_CONNECTIONS_FULL);
+		turn_away_connection(&server->turn_away, fd, speaks_plain(listener));
 	}
 }
 
@@ -251,7 +338,6 @@ struct exchange {
 	struct reply reply;
 	bool expects_continue;
 	bool keep_alive;
-	bool counted; /* in server->request_count */
 };
 
 static bool is_framing_header(const char *name)
@@ -485,6 +571,7 @@ static void co_take_rest(struct exchange *exchange)
 		return;
 	bool too_long = !exchange->parser.chunked && body->left > HTTP_DRAIN_BYTES_MAX;
 	body->timeout_ms = DRAIN_WAIT_MS;
+	body->deadline_ms = deadline_after_ms(DRAIN_MS);
 	int error = too_long ? -EFBIG : co_body_drain(&body->body, HTTP_DRAIN_BYTES_MAX);
 	if (error)
 		exchange->keep_alive = false;
@@ -494,19 +581,29 @@ static void co_take_rest(struct exchange *exchange)
 	}
 }
 
+static bool is_overloaded(struct http_server *server)
+{
+	bool many = server->request_count > server->options.requests_max;
+	bool large = buffers_exceed(server, server->options.buffer_bytes_max);
+	if (many || large)
+		count_refusal(server, many ? METRIC_REFUSAL_TOO_MANY_REQUESTS : METRIC_REFUSAL_BUFFERS_FULL);
+	return many || large;
+}
+
 static void handle(struct exchange *exchange)
 {
 	struct http_server *server = exchange->connection->server;
 	if (!take_expectation(exchange)) {
 		reply_status(&exchange->reply, 417);
 		exchange->keep_alive = false;
-		metric_add(METRIC_REFUSED, 1, server->options.role, METRIC_REFUSAL_EXPECTATION);
-	} else if (server->request_count > server->options.requests_max) {
+		count_refusal(server, METRIC_REFUSAL_EXPECTATION);
+	} else if (is_overloaded(server)) {
 		reply_status(&exchange->reply, 503);
 		headers_set(&exchange->reply.headers, "Retry-After", "1");
-		metric_add(METRIC_REFUSED, 1, server->options.role, METRIC_REFUSAL_TOO_MANY_REQUESTS);
 	} else {
 		server->options.handler(server->options.context, &exchange->request, &exchange->reply);
+		if (exchange->body.error == -ETIMEDOUT)
+			count_refusal(server, METRIC_REFUSAL_BODY_TIMEOUT);
 	}
 	co_take_rest(exchange);
 	if (exchange->reply.close || exchange->body.error)
@@ -539,13 +636,19 @@ static void refuse(struct exchange *exchange, int status)
 /* Half-closes and reads on for a moment: a reset would take the reply away from a client that still sends. */
 static void co_linger(struct connection *connection)
 {
+	struct http_server *server = connection->server;
 	socket_finish(&connection->socket);
+	if (server->lingering_count >= LINGERING_MAX)
+		return;
+	server->lingering_count++;
+	connection->socket.pace = NULL;
 	struct block *block = block_new();
 	uint64_t deadline = deadline_after_ms(LINGER_MS);
 	for (int i = 0; i < LINGER_READS_MAX; i++)
 		if (co_socket_read(&connection->socket, block->data, BLOCK_BYTES, deadline) <= 0)
 			break;
 	block_unref(block);
+	server->lingering_count--;
 }
 
 /* The bytes of a connection that did not get in are not read. */
@@ -566,12 +669,11 @@ static bool co_exchange_fill(struct exchange *exchange, struct arena *arena, boo
 						   arena, deadline_after_ms(server->options.head_timeout_ms));
 	if (result == 0 || result == -ECONNRESET)
 		return false;
-	server->request_count++;
-	exchange->counted = true;
+	take_place(connection);
 	if (result < 0) {
-		metric_add(METRIC_REFUSED, 1, server->options.role,
-			result == -EPROTO ? METRIC_REFUSAL_BAD_HEAD : METRIC_REFUSAL_HEAD_TIMEOUT);
-		refuse(exchange, result == -EPROTO ? exchange->parser.status : 408);
+		bool late = result != -EPROTO;
+		count_refusal(server, late ? METRIC_REFUSAL_HEAD_TIMEOUT : METRIC_REFUSAL_BAD_HEAD);
+		refuse(exchange, late ? 408 : exchange->parser.status);
 		*ret_linger = true;
 		return true;
 	}
@@ -589,11 +691,20 @@ static bool co_exchange_run(struct exchange *exchange, struct arena *arena)
 	reply_init(&exchange->reply, arena);
 	http_parser_init_request(&exchange->parser, &exchange->request.headers, &connection->server->options.limits);
 	bool linger = false;
-	if (!co_exchange_fill(exchange, arena, &linger))
+	if (!co_exchange_fill(exchange, arena, &linger)) {
+		leave_place(connection);
 		return false;
+	}
 	uint64_t sent = 0;
+	co_pace_reset(&connection->pace);
 	int error = exchange->body.error == -ECONNRESET ? -ECONNRESET : send_reply(exchange, &sent);
 	reply_finish(&exchange->request, &exchange->reply, sent, error);
+	leave_place(connection);
+	if (error == -ETIMEDOUT) {
+		/* what the kernel still holds for it goes at once */
+		count_refusal(connection->server, METRIC_REFUSAL_SEND_TIMEOUT);
+		socket_spoil(&connection->socket);
+	}
 	if (error)
 		return false;
 	if (!exchange->keep_alive && linger)
@@ -606,12 +717,13 @@ static void co_connection_run(void *argument)
 	struct connection *connection = argument;
 	struct http_server *server = connection->server;
 	bool open = true;
-	while (open) {
+	for (size_t served = 0; open; served++) {
+		if (served && served % PIPELINE_BATCH == 0)
+			co_yield ();
 		struct arena *arena = arena_new();
 		struct exchange *exchange = arena_zalloc(arena, sizeof(*exchange));
 		exchange->connection = connection;
 		open = co_exchange_run(exchange, arena);
-		server->request_count -= exchange->counted;
 		co_set_transaction("");
 		arena_free(arena);
 		if (open && !more_is_here(connection))
@@ -644,6 +756,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct http_server *server = argument;
 	uint64_t now = loop_now_ms();
+	turn_away_sweep(&server->turn_away, now);
 	if (now > server->options.keepalive_timeout_ms)
 		close_idle(server, now - server->options.keepalive_timeout_ms);
 }
@@ -653,6 +766,7 @@ struct http_server *http_server_new(const struct http_server_options *options)
 	struct http_server *server = xcalloc(1, sizeof(*server));
 	server->options = *options;
 	server->loop = loop_current();
+	turn_away_init(&server->turn_away);
 	struct event_base *base = loop_event_base(server->loop);
 	server->resume_event = evtimer_new(base, resume_accepting, server);
 	server->entrance = entrance_new(options->handshake_timeout_ms, on_entered);
@@ -666,6 +780,9 @@ int http_server_listen(struct http_server *server, int fd, const struct http_doo
 {
 	if (server->listener_count == LISTENERS_MAX)
 		return -ENOSPC;
+	/* accepted sockets inherit it: a slow reader must not have megabytes wait in the kernel */
+	int bytes = SEND_QUEUE_BYTES;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
 	struct listener *listener = &server->listeners[server->listener_count];
 	listener->server = server;
 	listener->fd = fd;
@@ -706,5 +823,6 @@ void http_server_free(struct http_server *server)
 	entrance_free(server->entrance);
 	event_free(server->resume_event);
 	event_free(server->sweep_event);
+	turn_away_release(&server->turn_away);
 	free(server);
 }

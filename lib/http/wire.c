@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { RUNS_MAX = 16 }; /* blocks of a body that were there without waiting, before others have their turn */
+
 void wire_input_release(struct wire_input *input)
 {
 	block_unref(input->block);
@@ -90,23 +92,43 @@ static int end_with(struct wire_body *self, int error)
 	return error;
 }
 
-/* What was read together with the head, or a fresh block's worth from the socket. Sets *ret_eof at the end. */
+static int wait_for_bytes(struct wire_body *self)
+{
+	uint64_t deadline_ms = deadline_after_ms(self->timeout_ms);
+	self->runs = 0;
+	return co_socket_wait_readable(self->socket, deadline_ms < self->deadline_ms ? deadline_ms : self->deadline_ms);
+}
+
+/*
+ * What was read together with the head, or a fresh block's worth from the socket. Sets *ret_eof at the end. Who waits
+ * holds no block, and whose bytes are always there already lets others have their turn.
+ */
 static int get_bytes(struct wire_body *self, uint64_t wanted, bool *ret_eof)
 {
 	struct wire_input *input = self->input;
 	*ret_eof = false;
 	if (input->block)
 		return 0;
-	struct block *block = block_new();
 	size_t room = wanted < BLOCK_BYTES ? (size_t)wanted : BLOCK_BYTES;
-	ssize_t count = co_socket_read(self->socket, block->data, room, deadline_after_ms(self->timeout_ms));
-	if (count <= 0) {
+	if (++self->runs > RUNS_MAX) {
+		self->runs = 0;
+		co_yield ();
+	}
+	for (;;) {
+		struct block *block = block_new();
+		ssize_t count = socket_read_now(self->socket, block->data, room);
+		if (count > 0) {
+			*input = (struct wire_input){block, 0, (size_t)count};
+			return 0;
+		}
 		block_unref(block);
 		*ret_eof = count == 0;
-		return count == 0 ? 0 : (int)count;
+		if (count != -EAGAIN)
+			return (int)count;
+		int error = wait_for_bytes(self);
+		if (error)
+			return error;
 	}
-	*input = (struct wire_input){block, 0, (size_t)count};
-	return 0;
 }
 
 /* Cuts `length` bytes off the input as a chunk of their own. */
@@ -214,6 +236,7 @@ void wire_body_init(struct wire_body *body, struct co_socket *socket, struct wir
 		.parser = parser,
 		.left = parser->content_length < 0 ? UINT64_MAX : (uint64_t)parser->content_length,
 		.timeout_ms = timeout_ms,
+		.deadline_ms = CO_FOREVER,
 		.ended = !parser->chunked && parser->content_length == 0,
 	};
 }

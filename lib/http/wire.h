@@ -35,7 +35,9 @@ struct wire_body {
 	struct http_parser *parser; /* of the head; goes on with a chunked body */
 	uint64_t left;              /* bytes still to come; UINT64_MAX: until the peer closes */
 	uint64_t timeout_ms;        /* for each wait */
+	uint64_t deadline_ms;       /* for all of them */
 	uint64_t received;          /* bytes of payload handed out */
+	unsigned int runs;          /* blocks since the last wait */
 	int error;                  /* why it ended early */
 	bool ended;                 /* all of it was read: the connection stands at the next message */
 	/* Sent before the first byte is awaited ("100 Continue"); NULL for none. 0 or -errno. */

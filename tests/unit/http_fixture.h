@@ -53,11 +53,14 @@ static inline struct http_server_options server_thread_options(co_handler_functi
 		.context = context,
 		.limits = http_limits_default,
 		.requests_max = 1000,
+		.slow_max = 1000,
 		.connections_max = 10000,
 		.head_timeout_ms = 5000,
 		.client_timeout_ms = 5000,
 		.keepalive_timeout_ms = 30000,
 		.handshake_timeout_ms = FIXTURE_SANITIZED ? 4000 : 1000,
+		.rate_min = 500,
+		.rate_window_ms = 5000,
 	};
 }
 
@@ -138,6 +141,18 @@ static inline struct server_load server_thread_load(struct server_thread *thread
 	return load;
 }
 
+/* Requests that wait for slow peers, in all servers of the program. */
+static inline size_t slow_requests(void)
+{
+	return (size_t)metric_value(METRIC_SLOW, METRIC_ROLE_PROXY);
+}
+
+/* How often that happened, in all servers of the program. */
+static inline size_t refusals(enum metric_refusal reason)
+{
+	return (size_t)metric_value(METRIC_REFUSED, METRIC_ROLE_PROXY, reason);
+}
+
 static inline void server_thread_close(struct server_thread *thread, void *argument)
 {
 	(void)argument;
@@ -148,7 +163,7 @@ static inline void server_thread_close(struct server_thread *thread, void *argum
 static inline void server_thread_stop(struct server_thread *thread)
 {
 	server_thread_call(thread, server_thread_close, NULL);
-	struct server_load load = {1, 1};
+	struct server_load load = {.connections = 1};
 	for (int i = 0; i < 500 && load.connections + load.coroutines; i++) {
 		load = server_thread_load(thread);
 		usleep(load.connections + load.coroutines ? 10000 : 0);
