@@ -83,10 +83,12 @@ static json_t *endpoints_of(
 	size_t count = ring_primaries(ring, partition, devices);
 	struct slice tail = inner_request_path(arena, "", name->account, name->container, name->object);
 	json_t *list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(
-			list, json_sprintf("http://%s:%d/%s/%u%.*s", devices[i]->ip, devices[i]->port,
-				      devices[i]->device, partition, (int)tail.length - 1, tail.data + 1));
+	for (size_t i = 0; i < count; i++) {
+		bool six = strchr(devices[i]->ip, ':');
+		json_array_append_new(list,
+			json_sprintf("http://%s%s%s:%d/%s/%u%.*s", six ? "[" : "", devices[i]->ip, six ? "]" : "",
+				devices[i]->port, devices[i]->device, partition, (int)tail.length - 1, tail.data + 1));
+	}
 	return list;
 }
 
