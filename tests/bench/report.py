@@ -6,6 +6,7 @@ import platform
 import re
 import statistics
 import subprocess
+import textwrap
 import time
 
 from rows import GIB, MIB, title
@@ -142,7 +143,7 @@ def memory_text(memory):
         text += ' (target: below {} MiB, {}); {:,} idle connections to a fresh one take {:,.0f} bytes each '.format(
             IDLE_BYTES // MIB, mark(IDLE_BYTES, ours['idle']), ours['connections'], ours['connection_bytes'])
         text += '(target: below {:,}, {})'.format(CONNECTION_BYTES, mark(CONNECTION_BYTES, ours['connection_bytes']))
-    return text + '.'
+    return textwrap.fill(text + '.', 118)
 
 
 def tables(results, rows):
