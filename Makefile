@@ -128,6 +128,14 @@ ROUNDS ?= 200
 crash: swiftlet
 	ROUNDS=$(ROUNDS) $(PYTHON) -m pytest -q -p no:cacheprovider tests/cluster/test_crash.py
 
+# What grows with the data and what must not, up to N rows and objects of 100 bytes (1e7: ten minutes, 3 GB in SCALE_DIR).
+N ?= 1e6
+SCALE_DIR ?= /var/tmp/swiftlet-scale
+.PHONY: bench-scale
+bench-scale: $(build)/tests/bench/bench_scale
+	@$< rows $(SCALE_DIR) $(N) && $< objects $(SCALE_DIR) $(N) 100 && $< deleted $(SCALE_DIR) $(N) && \
+		$< emptied $(SCALE_DIR) 2e5 4096
+
 # Beside Debian's Swift, and beside what the parts give, on a disk (/var/tmp) and on tmpfs (/dev/shm), or only below
 # BENCH_DIR; BENCH='--rows "PUT*" --only swiftlet' and more: tests/bench/bench --help.
 BENCH_DIR ?=
