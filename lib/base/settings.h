@@ -212,6 +212,14 @@ struct settings {
 		int64_t rate_limit_under_size;
 	} dlo;
 	struct {
+		struct text_list methods;
+		struct text_list allowed_digests;
+		struct text_list incoming_remove_headers; /* names, or beginnings with "*"; as the next three */
+		struct text_list incoming_allow_headers;
+		struct text_list outgoing_remove_headers;
+		struct text_list outgoing_allow_headers;
+	} tempurl;
+	struct {
 		int64_t max_containers_per_extraction;
 		int64_t max_failed_extractions;
 		int64_t max_deletes_per_request;

@@ -42,6 +42,8 @@ struct filter filter_account_quotas(struct proxy *proxy);
 struct filter filter_container_quotas(struct proxy *proxy);
 /* Archives unpacked on arrival, many deletions by one request (swift/common/middleware/bulk.py). */
 struct filter filter_bulk(struct proxy *proxy, const struct settings *settings);
+/* Temporary URLs (swift/common/middleware/tempurl.py). */
+struct filter filter_tempurl(struct proxy *proxy, const struct settings *settings);
 /* Static large objects (swift/common/middleware/slo.py). */
 struct filter filter_slo(struct proxy *proxy, const struct settings *settings);
 /* Dynamic large objects (swift/common/middleware/dlo.py). */

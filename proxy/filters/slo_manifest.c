@@ -6,41 +6,10 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/swift/base64.h"
 #include "lib/swift/bounded_json.h"
 #include "lib/swift/number.h"
 #include "lib/swift/range.h"
-
-/* ---- base64 ---- */
-
-/* Standard alphabet, padding needed, nothing else in between (Swift's strict_b64decode). False: it is none. */
-static bool decode_base64(struct arena *arena, struct slice text, struct slice *ret_bytes)
-{
-	if (text.length % 4)
-		return false;
-	unsigned char *bytes = arena_alloc(arena, text.length / 4 * 3 + 1);
-	size_t padding = 0;
-	for (size_t i = 0; i < text.length; i++) {
-		char c = text.data[i];
-		bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
-			      c == '/';
-		if (c == '=' && i + 2 >= text.length)
-			padding++;
-		else if (!letter || padding)
-			return false;
-	}
-	int length = EVP_DecodeBlock(bytes, (const unsigned char *)text.data, (int)text.length);
-	if (length < 0)
-		return false;
-	*ret_bytes = slice_of((char *)bytes, (size_t)length - padding);
-	return true;
-}
-
-static const char *encode_base64(struct arena *arena, struct slice bytes)
-{
-	unsigned char *text = arena_alloc(arena, (bytes.length + 2) / 3 * 4 + 1);
-	EVP_EncodeBlock(text, (const unsigned char *)bytes.data, (int)bytes.length);
-	return (const char *)text;
-}
 
 /* ---- a client's manifest ---- */
 
@@ -178,12 +147,12 @@ static const char *read_data_segment(struct parse *parse, json_t *item, struct s
 	json_t *data = json_object_get(item, "data");
 	segment->data = SLICE_LITERAL("");
 	if (!json_is_string(data) ||
-		!decode_base64(
+		!base64_decode(
 			parse->arena, slice_of(json_string_value(data), json_string_length(data)), &segment->data))
 		return "data must be valid base64";
 	if (segment->data.length == 0)
 		return "too small; each segment must be at least 1 byte.";
-	segment->data_base64 = encode_base64(parse->arena, segment->data);
+	segment->data_base64 = base64_encode(parse->arena, segment->data);
 	segment->length = segment->data.length;
 	return NULL;
 }
@@ -307,7 +276,7 @@ static bool load_segment(struct arena *arena, json_t *item, struct slo_segment *
 	if (!data)
 		return load_object_segment(arena, item, segment);
 	segment->data_base64 = text_at(arena, item, "data");
-	if (!segment->data_base64 || !decode_base64(arena, slice_from(segment->data_base64), &segment->data))
+	if (!segment->data_base64 || !base64_decode(arena, slice_from(segment->data_base64), &segment->data))
 		return false;
 	segment->length = segment->data.length;
 	return true;

@@ -601,9 +601,9 @@ static void auth__override(void **state)
 {
 	(void)state;
 	struct world world;
-	_cleanup_free_ char *text = xasprintf("%sallow_overrides = true\n", configuration);
+	_cleanup_free_ char *text = xasprintf("%sallow_overrides = false\n", configuration);
 	for (int allowed = 0; allowed < 2; allowed++) {
-		world_open(&world, allowed ? text : configuration);
+		world_open(&world, allowed ? configuration : text);
 		world_request(&world, "GET", "/v1/AUTH_test");
 		world.context.authorize_override = true;
 		assert_int_equal(world_run(&world), allowed ? 200 : 401);
