@@ -123,6 +123,10 @@ fuzz: fuzz-targets
 	@tools/install-dependencies test
 	@$(PYTHON) tests/check --only fuzz --fuzz-seconds $(FUZZ_SECONDS)
 
+.PHONY: fuzz-short
+fuzz-short: FUZZ_SECONDS := 60
+fuzz-short: fuzz
+
 ROUNDS ?= 200
 .PHONY: crash
 crash: swiftlet

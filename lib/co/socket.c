@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,13 @@ static int wait_a_while(struct co_pace *pace, struct co_signal *signal, uint64_t
 	return error && check_at < deadline_ms ? -EAGAIN : error;
 }
 
+/* Asked after a pause for judging: an event of the same turn may have been missed, and comes only once. */
+static bool is_ready(const struct co_socket *socket, short events)
+{
+	struct pollfd wait = {socket->fd, events, 0};
+	return socket->fd < 0 || poll(&wait, 1, 0) != 0;
+}
+
 int co_socket_wait_readable(struct co_socket *socket, uint64_t deadline_ms)
 {
 	if (!socket->pace)
@@ -162,8 +170,8 @@ int co_socket_wait_readable(struct co_socket *socket, uint64_t deadline_ms)
 	int error;
 	do
 		error = wait_a_while(socket->pace, &socket->readable, deadline_ms);
-	while (error == -EAGAIN);
-	return error;
+	while (error == -EAGAIN && !is_ready(socket, POLLIN));
+	return error == -EAGAIN ? 0 : error;
 }
 
 /* Bytes that the peer has not acknowledged. */
@@ -187,6 +195,8 @@ static int wait_writable(struct co_socket *socket, uint64_t timeout_ms)
 	int error;
 	int before = -1;
 	while ((error = wait_a_while(pace, &socket->writable, deadline_ms)) == -EAGAIN) {
+		if (is_ready(socket, POLLOUT))
+			return 0;
 		int left = bytes_on_the_way(socket);
 		if (before < 0)
 			co_pace_forget_wait(pace);
