@@ -91,6 +91,13 @@ install: swiftlet
 	done
 	install -D -m 0644 etc/sysusers.d/swiftlet.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/swiftlet.conf
 
+# What is printed from lib/base/options.def; tests/unit/test_config.c fails when it is not the newest.
+.PHONY: config-docs
+config-docs: swiftlet
+	./swiftlet config sample > etc/swiftlet.conf
+	./swiftlet config markdown > build/options.md
+	sed -i -e '/^### \[swiftlet\]/,/^## /{/^## /!d}' -e '/^## Options/{n;r build/options.md' -e '}' docs/configuration.md
+
 # ---- tests ----
 
 .PHONY: unit

@@ -384,7 +384,8 @@ static void observe(struct node *node, enum node_role role, co_handler_function 
 		.role = (enum metric_role)role,
 		.name = names[role],
 		.product = products[role],
-		.log_requests = node->settings->swiftlet.log_requests,
+		.log_network = strcmp(node->settings->swiftlet.log_requests, "false") != 0,
+		.log_inside = strcmp(node->settings->swiftlet.log_requests, "true") == 0,
 		.handler = handler,
 		.context = server,
 	};

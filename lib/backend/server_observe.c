@@ -103,9 +103,10 @@ static void take_transaction(struct request *request)
 }
 
 /* Swift's servers log what the cluster does with itself for debugging alone. */
-static bool is_logged(const struct server_observed *observed, const struct request *request)
+static bool is_logged(const struct server_observed *observed, const struct request *request, int status)
 {
-	if (!observed->log_requests)
+	bool from_here = request->internal && status < 500;
+	if (!observed->log_network || (from_here && !observed->log_inside))
 		return false;
 	bool quiet = request->method == METHOD_REPLICATE || request->method == METHOD_SSYNC ||
 		     headers_get(&request->headers, "X-Backend-Replication");
@@ -132,7 +133,7 @@ void co_server_observe(void *context, struct request *request, struct reply *rep
 	metric_observe(METRIC_REQUEST_SECONDS, duration, observed->role, request->method, policy);
 	if (statsd_on())
 		tell_statsd(observed, request, reply->status, duration);
-	if (is_logged(observed, request))
+	if (is_logged(observed, request, reply->status))
 		write_line(observed, request, reply, received->bytes, duration);
 	if (request->method == METHOD_HEAD)
 		return;

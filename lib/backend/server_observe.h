@@ -14,7 +14,8 @@ struct server_observed {
 	const char *name; /* "object-server"; the texts must live as long as the server */
 	const char *
 		product; /* "object-server/1.2": the Server header of OPTIONS, from which swift-recon learns the type */
-	bool log_requests;
+	bool log_network; /* requests that came over the network, and failures, have a line in the access log */
+	bool log_inside;  /* those from this process have one, too */
 	co_handler_function *handler;
 	void *context;
 };

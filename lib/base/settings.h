@@ -92,8 +92,8 @@ struct settings {
 		const char *user;    /* "" to stay who we are */
 		const char *sandbox; /* a word that sandbox_mode_parse() takes */
 		bool core_dumps;
-		const char *log_level; /* a word that log_level_parse() takes */
-		bool log_requests;
+		const char *log_level;         /* a word that log_level_parse() takes */
+		const char *log_requests;      /* "network", "true" or "false" */
 		const char *access_log_format; /* "text" or "json" */
 		int64_t reveal_sensitive_prefix;
 		struct text_list metrics_bind; /* may be empty */

@@ -258,7 +258,10 @@ def test_delete(owner, large, new_container):
     assert told['Response Status'] == '200 OK' and told['Errors'] == []
     # six names of segments, one twice, and two manifests
     assert (told['Number Deleted'], told['Number Not Found']) == (len(sub.pieces) + 2, 1)
-    support.eventually(lambda: owner.names(other) == [] or pytest.fail('left'))
+
+    def gone():
+        assert owner.names(other) == []
+    support.eventually(gone)
     reply = owner.delete(large.container, 'seg/0', query=DELETE, headers={'Accept': 'application/json'}).check(200)
     assert json.loads(reply.body)['Errors'] == [['%s/seg/0' % large.container, 'Not an SLO manifest']]
     reply = owner.delete(large.container, 'nothing', query=DELETE, headers={'Accept': 'application/json'}).check(200)
