@@ -48,7 +48,7 @@ struct proxy_context {
 	bool reseller_request; /* may manage accounts: PUT and DELETE of accounts, quotas */
 
 	bool allow_reserved_names;
-	bool listing_answered;   /* a filter has answered a listing in a form of its own (static web) */
+	bool listing_answered;   /* not by the server, and in a form of its own (static web) */
 	const char *source;      /* tag of the filter that made this inner request, for the log; NULL for
 			       clients */
 	const char *client_path; /* what the client asked for, with query, for the log and Referer */

@@ -536,6 +536,7 @@ static void add_filters(struct node *node)
 		{settings->ratelimit.enabled, filter_ratelimit(proxy, settings)},
 		{true, filter_auth(node->auth)},
 		{true, filter_read_only(proxy, settings)},
+		{true, filter_staticweb(proxy, settings)},
 		{true, filter_copy(proxy)},
 		{true, filter_container_quotas(proxy)},
 		{true, filter_account_quotas(proxy)},

@@ -194,6 +194,9 @@ struct settings {
 		bool enable_by_default;
 	} etag_quoter;
 	struct {
+		const char *url_base; /* "" for none */
+	} staticweb;
+	struct {
 		int64_t max_manifest_segments;
 		int64_t max_manifest_size;
 		int64_t max_get_time_ms;

@@ -334,7 +334,7 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	headers_remove_if(&reply->headers, is_outgoing_removed, (void *)tempurl->settings);
 	if (!reads || reply->status / 100 != 2)
 		return;
-	bool by_staticweb = proxy_context_of(request)->listing_answered;
+	bool by_staticweb = headers_get(&reply->headers, "X-Backend-Content-Generator") != NULL;
 	bool is_root = proxy_context_of(request)->object.length == 0;
 	if (is_root && !by_staticweb) {
 		reply_reset(reply);
