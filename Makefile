@@ -34,7 +34,7 @@ endif
 libraries := -lrocksdb -levent_core -lssl -lcrypto -lxxhash -ljansson -linih -larchive -lz -lboost_context -lresolv -lseccomp \
 	-lpthread -lm
 
-folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy proxy/auth proxy/filters tools
+folders := lib/base lib/swift lib/co lib/http lib/store lib/backend ring object container account proxy proxy/auth proxy/filters proxy/daemons tools
 sources := $(sort $(foreach f,$(folders),$(wildcard $(f)/*.c)))
 objects := $(sources:%.c=$(build)/%.o)
 library := $(build)/libswiftlet.a

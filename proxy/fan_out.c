@@ -33,6 +33,16 @@ struct fan_out_run {
 	bool extra_asked;
 };
 
+/* Small and known whole: sent without asking first whether it is welcome. */
+static void set_body(struct leg *leg, struct slice body)
+{
+	struct request *request = leg_request(leg);
+	request->body = body_from_slice(leg_arena(leg), arena_slice(leg_arena(leg), body));
+	request->content_length = (int64_t)body.length;
+	request->has_length = true;
+	headers_set_format(&request->headers, "Content-Length", "%zu", body.length);
+}
+
 static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
 {
 	const struct fan_out *plan = run->plan;
@@ -50,6 +60,8 @@ static void start_leg(struct fan_out_run *run, struct slot *slot, size_t index)
 		leg_arena(leg), slot->device, plan->nodes->partition, plan->account, plan->container, plan->object);
 	request->query = arena_slice(leg_arena(leg), plan->query);
 	headers_copy(&request->headers, plan->headers);
+	if (plan->body.length)
+		set_body(leg, plan->body);
 	(void)snprintf(request->transaction_id, sizeof(request->transaction_id), "%s", run->request->transaction_id);
 	if (plan->more_headers)
 		plan->more_headers(plan->argument, index, run->primaries, &request->headers);

@@ -12,11 +12,10 @@
 #include "lib/swift/constraints.h"
 #include "lib/swift/http_date.h"
 #include "lib/swift/quorum.h"
+#include "proxy/expirer_queue.h"
 
 /* COPY is answered by a filter, for objects alone. */
 static const char allow[] = "COPY, DELETE, GET, HEAD, OPTIONS, POST, PUT";
-
-enum { EXPIRER_DIVISOR = 86400, EXPIRER_CONTAINERS_PER_DIVISOR = 100 };
 
 /* ---- headers ---- */
 
@@ -88,20 +87,6 @@ bool object_take_delete_at(struct request *request, struct reply *reply, int64_t
 
 /* ---- updates ---- */
 
-/* "%010d" of the day of T, less a number below 100 that spreads the objects of a day
- * (object-server.md section 8). */
-static const char *expirer_container(struct proxy *proxy, struct request *request, int64_t delete_at)
-{
-	struct proxy_context *context = proxy_context_of(request);
-	unsigned char hash[16];
-	hash_path(&proxy->options.hash, context->account, context->container, context->object, hash);
-	unsigned remainder = 0;
-	for (size_t i = 0; i < sizeof(hash); i++)
-		remainder = (remainder * 256 + hash[i]) % EXPIRER_CONTAINERS_PER_DIVISOR;
-	int64_t day = delete_at / EXPIRER_DIVISOR * EXPIRER_DIVISOR - (int64_t)remainder;
-	return arena_printf(request->arena, "%010lld", (long long)(day < 0 ? 0 : day));
-}
-
 int object_updates_init(struct object_updates *updates, struct proxy *proxy, struct request *request,
 	const struct info *container, int64_t delete_at)
 {
@@ -114,9 +99,10 @@ int object_updates_init(struct object_updates *updates, struct proxy *proxy, str
 	updates->has_containers = true;
 	if (delete_at < 0)
 		return 0;
-	updates->delete_at_container = expirer_container(proxy, request, delete_at);
+	updates->delete_at_container = expirer_queue_container(
+		proxy, request->arena, context->account, context->container, context->object, delete_at);
 	updates->has_expirer =
-		nodes_init(&updates->expirer, proxy, BACKEND_CONTAINER, 0, SLICE_LITERAL(".expiring_objects"),
+		nodes_init(&updates->expirer, proxy, BACKEND_CONTAINER, 0, SLICE_LITERAL(EXPIRER_QUEUE_ACCOUNT),
 			slice_from(updates->delete_at_container), SLICE_NONE, false) == 0;
 	return 0;
 }
@@ -147,7 +133,9 @@ void object_updates_headers(void *argument, size_t index, size_t count, struct h
 		headers_set_format(headers, "X-Delete-At-Container", "%s", updates->delete_at_container);
 		nodes_share_out(expirer, update_count(expirer, count), index, count, true, "X-Delete-At", headers);
 	}
-	headers_set(headers, "X-Backend-Clean-Expiring-Object-Queue", index < 2 ? "t" : "f");
+	/* the expirer removes entries of the queue by itself, and says so */
+	if (!headers_get(headers, "X-Backend-Clean-Expiring-Object-Queue"))
+		headers_set(headers, "X-Backend-Clean-Expiring-Object-Queue", index < 2 ? "t" : "f");
 }
 
 /* ---- GET and HEAD ---- */

@@ -75,6 +75,7 @@ struct fan_out {
 	struct slice account, container, object;
 	struct slice query;
 	const struct headers *headers; /* common to all */
+	struct slice body;             /* the same for all; copied. Empty: none */
 	/* Headers of their own for request `index` of `count`; may be NULL. */
 	void (*more_headers)(void *argument, size_t index, size_t count, struct headers *headers);
 	void *argument;

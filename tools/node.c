@@ -25,6 +25,8 @@
 #include "object/object_store.h"
 #include "object/updater.h"
 #include "proxy/auth/auth.h"
+#include "proxy/daemons/expirer.h"
+#include "proxy/daemons/reaper.h"
 #include "proxy/filters/filters.h"
 #include "proxy/proxy.h"
 #include "ring/ring.h"
@@ -41,7 +43,9 @@ struct node {
 	struct ring_store *rings;
 	struct hash_path_config hash;
 	struct device_set *devices;
-	struct proxy *proxy;
+	struct proxy *proxy; /* also where there is no door: daemons send their requests by it */
+	struct expirer *expirer;
+	struct reaper *reaper;
 	struct doors *doors;
 	struct auth *auth;
 	struct object_server *object_server;
@@ -548,10 +552,62 @@ static void add_filters(struct node *node)
 			proxy_add_filter(proxy, &filters[i].filter);
 }
 
-static int make_proxy(struct node *node, char **ret_error)
+static bool wants_expirer(const struct node *node)
+{
+	return node->settings->expirer.enabled && has_role(node, NODE_CONTAINER);
+}
+
+static bool wants_reaper(const struct node *node)
+{
+	return node->settings->reaper.enabled && has_role(node, NODE_ACCOUNT) && node->devices;
+}
+
+static void make_proxy_core(struct node *node)
 {
 	struct proxy_options options = proxy_options(node);
 	node->proxy = proxy_new(&options);
+}
+
+static int make_expirer(struct node *node, char **ret_error)
+{
+	const struct settings *settings = node->settings;
+	struct expirer_options options = {
+		.proxy = node->proxy,
+		.interval_ms = (uint64_t)settings->expirer.interval_ms,
+		.reclaim_age_ms = (uint64_t)settings->expirer.reclaim_age_ms,
+		.takeover_ms = (uint64_t)settings->expirer.takeover_delay_ms,
+		.tasks_per_second = settings->expirer.tasks_per_second,
+		.concurrency = (size_t)settings->expirer.concurrency,
+		.delay_reaping = &settings->expirer.delay_reaping,
+	};
+	return expirer_new(&options, &node->expirer, ret_error);
+}
+
+static void make_reaper(struct node *node)
+{
+	const struct settings *settings = node->settings;
+	struct reaper_options options = {
+		.proxy = node->proxy,
+		.devices = node->devices,
+		.interval_ms = (uint64_t)settings->reaper.interval_ms,
+		.delay_ms = (uint64_t)settings->reaper.delay_reaping_ms,
+		.warn_after_ms = (uint64_t)settings->reaper.reap_warn_after_ms,
+		.takeover_ms = (uint64_t)settings->reaper.takeover_delay_ms,
+		.concurrency = (size_t)settings->reaper.concurrency,
+	};
+	node->reaper = reaper_new(&options);
+}
+
+/* After the proxy's filters. */
+static int make_daemons(struct node *node, char **ret_error)
+{
+	if (wants_reaper(node))
+		make_reaper(node);
+	return wants_expirer(node) ? make_expirer(node, ret_error) : 0;
+}
+
+static int make_proxy(struct node *node, char **ret_error)
+{
 	int error = auth_new(node->settings, co_proxy_account_acl, &node->auth, ret_error);
 	if (error)
 		return error;
@@ -596,8 +652,12 @@ int node_new(const struct settings *settings, struct node **ret_node, char **ret
 		make_container_server(node);
 	if (!error && has_role(node, NODE_ACCOUNT))
 		make_account_server(node);
+	if (!error && (has_role(node, NODE_PROXY) || wants_expirer(node) || wants_reaper(node)))
+		make_proxy_core(node);
 	if (!error && has_role(node, NODE_PROXY))
 		error = make_proxy(node, ret_error);
+	if (!error)
+		error = make_daemons(node, ret_error);
 	if (!error && has_role(node, NODE_PROXY))
 		error = doors_open(settings, &node->doors, ret_error);
 	if (error) {
@@ -614,6 +674,8 @@ void node_free(struct node *node)
 		return;
 	for (size_t i = 0; i < node->updater_count; i++)
 		object_updater_free(node->updaters[i]);
+	expirer_free(node->expirer);
+	reaper_free(node->reaper);
 	device_set_close(node->devices);
 	object_server_free(node->object_server);
 	container_server_free(node->container_server);
@@ -692,6 +754,10 @@ void node_start_background(struct node *node)
 		start_updaters(node);
 	if (node->container_server && node->devices)
 		co_start(co_run_container_updater, node->container_server);
+	if (node->expirer)
+		co_start(co_expirer_run, node->expirer);
+	if (node->reaper)
+		co_start(co_reaper_run, node->reaper);
 }
 
 void node_stop_background(struct node *node)
@@ -700,6 +766,10 @@ void node_stop_background(struct node *node)
 		object_updater_stop(node->updaters[i]);
 	if (node->container_server && node->devices)
 		container_updater_stop(node->container_server);
+	if (node->expirer)
+		expirer_stop(node->expirer);
+	if (node->reaper)
+		reaper_stop(node->reaper);
 }
 
 void node_refresh(struct node *node)

@@ -160,6 +160,23 @@ struct settings {
 		struct text_list bind;
 	} account;
 	struct {
+		bool enabled;
+		int64_t interval_ms;
+		int64_t concurrency;
+		double tasks_per_second; /* 0: no limit */
+		int64_t reclaim_age_ms;
+		int64_t takeover_delay_ms;
+		struct text_list delay_reaping; /* what expirer_new() takes */
+	} expirer;
+	struct {
+		bool enabled;
+		int64_t interval_ms;
+		int64_t concurrency;
+		int64_t delay_reaping_ms;
+		int64_t reap_warn_after_ms;
+		int64_t takeover_delay_ms;
+	} reaper;
+	struct {
 		int64_t token_life_ms;
 		const char *token_keys;           /* "" for keys in memory only */
 		struct text_list reseller_prefix; /* as written; see `resellers` */

@@ -205,4 +205,15 @@ struct listing_entry {
 typedef int listing_emit_fn(const struct listing_entry *entry, void *argument);
 int listing_walk(struct device *device, const struct listing_query *query, listing_emit_fn *emit, void *argument);
 
+/*
+ * Calls `emit` for each database of the kind, in the order of hashes: those behind `after`, or all (NULL). The info's texts
+ * live in `arena` (which the call-back may use, too); arena and info are of use during the call-back alone. emit returns 0
+ * to go on, or a value that ends the walk and is returned. 0 at the end; -EIO. Costs a seek for each database, however
+ * many rows it has.
+ */
+typedef int listing_database_fn(
+	const unsigned char hash[16], const struct listing_info *info, struct arena *arena, void *argument);
+int listing_databases(struct device *device, enum listing_kind kind, const unsigned char *after,
+	listing_database_fn *emit, void *argument);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/swift/url.h"
+#include "proxy/expirer_queue.h"
 #include "proxy/filters/bulk_delete.h"
 #include "proxy/inner_request.h"
 
@@ -132,6 +133,96 @@ static int co_next_name(struct bulk_names *base, struct bulk_name *ret_name)
 	return 0;
 }
 
+/* ---- with async=on: the expirer deletes the segments (slo.py, handle_async_delete()) ---- */
+
+static void complain(struct reply *reply, int status, const char *text)
+{
+	reply_text(reply, status, "text/html; charset=UTF-8", text);
+}
+
+/* Whether the request may write to the container. False: the reply is filled in. */
+static bool co_may_write(struct request *request, struct slice container, struct reply *reply)
+{
+	const struct proxy_context *context = proxy_context_of(request);
+	struct inner_request inner = {.method = METHOD_DELETE,
+		.account = context->account,
+		.container = container,
+		.object = context->object,
+		.source = "SLO",
+		.with_headers = true};
+	struct request *asked = inner_request_new(request->arena, request, &inner);
+	struct proxy_context *asking = proxy_context_of(asked);
+	if (!asking->co_authorize)
+		return true;
+	const struct info *info = co_container_info(context->proxy, request, context->account, container);
+	if (info->status / 100 == 5) {
+		reply_status(reply, 503);
+		return false;
+	}
+	asking->acl = info_header(info, "X-Container-Write");
+	return asking->co_authorize(asked, asking, reply) == 0;
+}
+
+/* The objects of the manifest, which must be of one container. -EINVAL: the reply is filled in. */
+static int take_segments(const struct slo_names *names, struct slice *objects, size_t *ret_count,
+	struct slice *ret_container, struct reply *reply)
+{
+	size_t count = 0;
+	for (const struct waiting *waiting = names->first; waiting; waiting = waiting->next) {
+		const char *slash = memchr(waiting->name.data, '/', waiting->name.length);
+		size_t length = slash ? (size_t)(slash - waiting->name.data) : waiting->name.length;
+		struct slice container = slice_of(waiting->name.data, length);
+		if (waiting->is_manifest) {
+			complain(reply, 400, "No segments may be large objects.");
+			return -EINVAL;
+		}
+		if (count && !slice_equal(container, *ret_container)) {
+			struct slice one = url_encode(reply->arena, *ret_container, true);
+			struct slice other = url_encode(reply->arena, container, true);
+			complain(reply, 400,
+				arena_printf(reply->arena,
+					"All segments must be in one container. Found segments in \"%.*s\", \"%.*s\"",
+					SLICE_PRINT(one), SLICE_PRINT(other)));
+			return -EINVAL;
+		}
+		*ret_container = container;
+		objects[count++] = slash ? slice_of(slash + 1, waiting->name.length - length - 1) : SLICE_NONE;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+/* The segments go into the expirer's queue, then the manifest is deleted as any object is. */
+static void co_delete_later(
+	const struct filter *filter, struct slo_names *names, struct request *request, struct reply *reply)
+{
+	const struct proxy_context *context = proxy_context_of(request);
+	struct waiting *manifest = names->first;
+	names->first = NULL;
+	names->end = &names->first;
+	names->count = 0;
+	if (co_list_segments(names, manifest)) {
+		complain(reply, manifest->error, manifest->error_message);
+		return;
+	}
+	size_t count = 0;
+	struct slice container = SLICE_NONE;
+	struct slice *objects = arena_alloc(request->arena, (names->count + 1) * sizeof(*objects));
+	if (take_segments(names, objects, &count, &container, reply))
+		return;
+	if (count) {
+		bool elsewhere = !slice_equal(container, context->container);
+		if (!co_may_write(request, context->container, reply) ||
+			(elsewhere && !co_may_write(request, container, reply)))
+			return;
+		if (co_expirer_queue_deletes(request, container, objects, count)) {
+			reply_status(reply, 503);
+			return;
+		}
+	}
+	co_filter_next(filter, request, reply);
+}
+
 void co_slo_delete(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	const struct slo *slo = filter->context;
@@ -145,6 +236,10 @@ void co_slo_delete(const struct filter *filter, struct request *request, struct 
 						     SLICE_PRINT(context->container), SLICE_PRINT(context->object))),
 				    .is_manifest = true,
 				    .version_id = slo_parameter(request, "version-id")});
+	if (slo->settings->slo.allow_async_delete && config_true_value(slo_parameter(request, "async"))) {
+		co_delete_later(filter, names, request, reply);
+		return;
+	}
 	struct bulk_delete_options options = {
 		.source = "SLO",
 		.concurrency = (size_t)slo->settings->slo.delete_concurrency,

@@ -30,7 +30,7 @@ NEVER_RAN = {
 
 @pytest.fixture(scope='module')
 def server():
-    with Server() as running:
+    with Server(expirer={'enabled': 'false'}) as running:
         (running.directory / 'data' / 'rings' / 'swift.conf').write_text(
             '[swift-hash]\nswift_hash_path_suffix = x\n\n[storage-policy:0]\nname = Policy-0\ndefault = yes\n')
         yield running

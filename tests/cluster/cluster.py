@@ -76,7 +76,9 @@ def _listens(port):
 
 
 class Cluster:
-    def __init__(self, storage=4, devices=1):
+    def __init__(self, storage=4, devices=1, **options):
+        """Further options of all processes by section: Cluster(expirer={'interval': '1'})."""
+        self.options = options
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix='swiftlet-cluster-'))
         self.rings = self.directory / 'rings'
         self.rings.mkdir()
@@ -170,4 +172,6 @@ def configuration(node, mount_check):
             lines.append('update_interval = 1s')
     if 'proxy' in node.roles:
         lines += ['', '[auth]', 'token_keys = %s' % node.cluster.token_keys, 'user_test_tester = testing .admin']
+    for section, pairs in node.cluster.options.items():
+        lines += ['', '[%s]' % section, *('%s = %s' % pair for pair in pairs.items())]
     return '\n'.join(lines) + '\n'

@@ -1,0 +1,72 @@
+"""What was in a deleted account is removed; the account stays deleted."""
+import time
+
+import pytest
+
+import support
+from server import Server
+
+
+@pytest.fixture(scope='module')
+def store():
+    with Server(reaper={'interval': '500ms', 'delay_reaping': '2', 'takeover_delay': '1'},
+                list_endpoints={'enabled': 'true'}) as server:
+        yield server
+
+
+@pytest.fixture(scope='module')
+def reseller(store):
+    return support.User.log_in(store.auth_url, 'admin:admin', 'admin')
+
+
+def statuses(user, *names, headers=()):
+    """What the servers of a name answer to HEAD."""
+    path = '/'.join((user.account,) + tuple(map(support.quote, names)))
+    found = []
+    for url in support.http_request(user.address, 'GET', '/endpoints/' + path).check(200).json():
+        address, _, rest = url.partition('//')[2].partition('/')
+        host, _, port = address.partition(':')
+        found.append(support.http_request((host, int(port)), 'HEAD', '/' + rest, headers).status)
+    return found
+
+
+def fill(account):
+    account.put().check(201, 202)
+    for container in ('empty', 'full', 'ä b'):
+        account.put(container).check(201)
+    names = ['o%02d' % i for i in range(30)] + ['dir/x y', 'ü']
+    for name in names:
+        account.put('full', name, body=b'x' * 50).check(201)
+    account.put('ä b', 'large', body=support.pattern(300000)).check(201)
+    account.put('full', 'expiring', body=b'x', headers={'X-Delete-After': '86400'}).check(201)
+    return names + ['expiring']
+
+
+def test_reaper(store, reseller):
+    account = reseller.at('/v1/AUTH_' + support.unique('doomed').replace('-', '_'))
+    alive = reseller.at('/v1/AUTH_' + support.unique('alive').replace('-', '_'))
+    names = fill(account)
+    fill(alive)
+    account.delete().check(204)
+    account.head().check(410)
+    time.sleep(0.7)
+    assert statuses(account, 'full', 'o00') == [200] * 3, 'not before delay_reaping'
+
+    def reaped():
+        for name in names:
+            assert statuses(account, 'full', name) == [404] * 3
+        assert statuses(account, 'ä b', 'large') == [404] * 3
+        for container in ('empty', 'full', 'ä b'):
+            assert statuses(account, container) == [404] * 3
+    support.eventually(reaped, 30, 0.5)
+    account.head().check(410)
+    assert account.put().check(403).body == b'Recently deleted'
+    assert alive.get('full', 'o00').check(200).body == b'x' * 50
+    assert len(alive.names('full')) == len(names)
+
+    metrics = support.http_request(('127.0.0.1', store.port + 3), 'GET', '/metrics').check(200).text
+    assert 'swiftlet_reaper_total{result="container"} 3' in metrics
+    # the account has nothing left: the reaper looks at it no more
+    time.sleep(1.2)
+    later = support.http_request(('127.0.0.1', store.port + 3), 'GET', '/metrics').check(200).text
+    assert 'swiftlet_reaper_total{result="container"} 3' in later
