@@ -83,6 +83,8 @@ static void co_get_or_head(struct proxy *proxy, struct request *request, struct 
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	backend_headers(request, &headers, true);
+	if (context->allow_reserved_names)
+		headers_set(&headers, "X-Backend-Allow-Reserved-Names", "true");
 	struct read_plan plan = {
 		.nodes = &nodes,
 		.method = request->method,

@@ -62,6 +62,32 @@ static void append_element(struct buf *out, json_t *row, const char *field)
 	buf_printf(out, "</%s>", field);
 }
 
+static void append_containers(struct buf *out, json_t *rows, struct slice account)
+{
+	static const char *const fields[] = {"name", "count", "bytes", "last_modified", "storage_policy"};
+	size_t index;
+	json_t *row;
+	buf_append_text(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<account name=\"");
+	append_escaped(out, account.data, account.length, true);
+	buf_append_text(out, "\">\n");
+	json_array_foreach(rows, index, row)
+	{
+		json_t *subdir = json_object_get(row, "subdir");
+		if (subdir) {
+			buf_append_text(out, "<subdir name=\"");
+			append_escaped(out, json_string_value(subdir), json_string_length(subdir), true);
+			buf_append_text(out, "\" />\n");
+			continue;
+		}
+		buf_append_text(out, "<container>");
+		for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+			if (json_object_get(row, fields[i]))
+				append_element(out, row, fields[i]);
+		buf_append_text(out, "</container>\n");
+	}
+	buf_append_text(out, "</account>");
+}
+
 static void append_xml(struct buf *out, json_t *rows, struct slice container)
 {
 	static const char *const fields[] = {"name", "hash", "bytes", "content_type", "last_modified"};
@@ -125,7 +151,17 @@ struct slice listing_document_text(
 
 void listing_document_reply(struct request *request, json_t *rows, enum listing_format format, struct reply *reply)
 {
-	reply->text = listing_document_text(reply->arena, rows, format, proxy_context_of(request)->container);
+	const struct proxy_context *context = proxy_context_of(request);
+	bool is_account = !context->container.data;
+	bool is_xml = format == LISTING_FORMAT_XML || format == LISTING_FORMAT_TEXT_XML;
+	if (is_account && is_xml) {
+		struct buf out = BUF_INIT;
+		append_containers(&out, rows, context->account);
+		reply->text = arena_slice(reply->arena, buf_slice(&out));
+		buf_release(&out);
+	} else {
+		reply->text = listing_document_text(reply->arena, rows, format, context->container);
+	}
 	reply->status = reply->text.length ? 200 : 204;
 	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(format));
 }
@@ -152,6 +188,17 @@ static bool co_take_text(struct reply *reply)
 	return true;
 }
 
+json_t *co_listing_take_rows(struct reply *reply)
+{
+	if (!co_take_text(reply))
+		return NULL;
+	json_t *rows = reply->status == 204 ? json_array() : bounded_json_parse(reply->text, NULL);
+	if (json_is_array(rows))
+		return rows;
+	json_decref(rows);
+	return NULL;
+}
+
 void co_listing_rewrite(const struct filter *filter, struct request *request, struct reply *reply, const char *mark,
 	listing_rewrite_function *rewrite, void *argument)
 {
@@ -166,8 +213,8 @@ void co_listing_rewrite(const struct filter *filter, struct request *request, st
 	bool marked = !mark || memmem(text.data ? text.data : "", text.length, mark, strlen(mark));
 	if (!marked && format == LISTING_FORMAT_JSON)
 		return;
-	json_t *rows = reply->status == 204 ? json_array() : bounded_json_parse(text, NULL);
-	if (json_is_array(rows)) {
+	json_t *rows = co_listing_take_rows(reply);
+	if (rows) {
 		rewrite(rows, argument);
 		listing_document_reply(request, rows, format, reply);
 	}

@@ -23,6 +23,12 @@ struct slice listing_document_text(
 /* Puts the rows into the reply in the form that the request wants: text, status 204 when empty, Content-Type. */
 void listing_document_reply(struct request *request, json_t *rows, enum listing_format format, struct reply *reply);
 
+/*
+ * The rows of a listing that came as JSON (to be released by json_decref()), their stream read to its end; NULL when it is
+ * not a listing: the reply is then what the client gets.
+ */
+json_t *co_listing_take_rows(struct reply *reply);
+
 /* Changes the array in place. */
 typedef void listing_rewrite_function(json_t *rows, void *argument);
 

@@ -546,6 +546,9 @@ static void add_filters(struct node *node)
 		{true, filter_account_quotas(proxy)},
 		{true, filter_slo(proxy, settings)},
 		{true, filter_dlo(proxy, settings)},
+		{settings->versioned_writes.allow_versioned_writes, filter_versioned_writes(proxy, settings)},
+		{settings->versioned_writes.allow_object_versioning, filter_object_versioning(proxy, settings)},
+		{true, filter_symlink(proxy, settings)},
 	};
 	for (size_t i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (filters[i].wanted)

@@ -240,6 +240,13 @@ struct settings {
 		struct text_list outgoing_allow_headers;
 	} tempurl;
 	struct {
+		bool allow_versioned_writes;
+		bool allow_object_versioning;
+	} versioned_writes;
+	struct {
+		int64_t symloop_max;
+	} symlink;
+	struct {
 		int64_t max_containers_per_extraction;
 		int64_t max_failed_extractions;
 		int64_t max_deletes_per_request;

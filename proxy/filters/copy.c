@@ -174,6 +174,7 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 	static const char *const always[] = {"Content-Type", NULL};
 	static const char *const kept[] = {"Content-Encoding", "Content-Disposition", "X-Delete-At", "Cache-Control",
 		"Content-Language", "Expires", "X-Robots-Tag", NULL};
+	static const char link[] = "X-Symlink-Target"; /* of a link that was asked for as such */
 	for (size_t i = 0; i < source->headers.count; i++) {
 		const struct header *header = &source->headers.items[i];
 		bool wanted = header_has_prefix(header->name, "X-Object-Sysmeta-");
@@ -181,7 +182,8 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 			wanted |= strcasecmp(header->name, always[j]) == 0;
 		if (!copy->fresh_metadata) {
 			wanted |= header_has_prefix(header->name, "X-Object-Meta-") ||
-				  header_has_prefix(header->name, "X-Object-Transient-Sysmeta-");
+				  header_has_prefix(header->name, "X-Object-Transient-Sysmeta-") ||
+				  header_has_prefix(header->name, link);
 			for (size_t j = 0; kept[j]; j++)
 				wanted |= strcasecmp(header->name, kept[j]) == 0;
 		}
@@ -253,6 +255,9 @@ static void describe_source(struct copy *copy, const struct reply *source, struc
 	const char *modified = headers_get(&source->headers, "Last-Modified");
 	if (modified)
 		headers_set(&reply->headers, "X-Copied-From-Last-Modified", modified);
+	const char *version = headers_get(&source->headers, "X-Object-Version-Id");
+	if (version)
+		headers_set(&reply->headers, "X-Copied-From-Version-Id", version);
 	for (size_t i = 0; i < source->headers.count; i++) {
 		const struct header *header = &source->headers.items[i];
 		if (header_has_prefix(header->name, "X-Object-Meta-") && !copy->fresh_metadata &&

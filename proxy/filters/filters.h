@@ -50,6 +50,13 @@ struct filter filter_slo(struct proxy *proxy, const struct settings *settings);
 struct filter filter_dlo(struct proxy *proxy, const struct settings *settings);
 /* Containers as web sites (swift/common/middleware/staticweb.py). */
 struct filter filter_staticweb(struct proxy *proxy, const struct settings *settings);
+/* Versions of objects, by X-Versions-Location and X-History-Location
+ * (swift/common/middleware/versioned_writes/legacy.py). */
+struct filter filter_versioned_writes(struct proxy *proxy, const struct settings *settings);
+/* The same by X-Versions-Enabled (swift/common/middleware/versioned_writes/object_versioning.py); needs symlinks. */
+struct filter filter_object_versioning(struct proxy *proxy, const struct settings *settings);
+/* Objects that stand for another one (swift/common/middleware/symlink.py). */
+struct filter filter_symlink(struct proxy *proxy, const struct settings *settings);
 /* COPY and X-Copy-From as GET and PUT (swift/common/middleware/copy.py). */
 struct filter filter_copy(struct proxy *proxy);
 

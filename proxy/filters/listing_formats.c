@@ -78,7 +78,9 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	}
 	request->query = slice_from(arena_printf(request->arena, "%.*s%sformat=%s", SLICE_PRINT(request->query),
 		request->query.length ? "&" : "", format_names[chosen]));
-	headers_remove(&request->headers, "Accept");
+	/* for who answers in one form alone */
+	if (named)
+		headers_set(&request->headers, "Accept", listing_format_content_type(chosen));
 	co_filter_next(filter, request, reply);
 	if (reply->status / 100 != 2 || proxy_context_of(request)->listing_answered)
 		return;
