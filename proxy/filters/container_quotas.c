@@ -3,6 +3,7 @@
 
 #include "proxy/filters/filters.h"
 #include "proxy/filters/quota.h"
+#include "proxy/filters/versioning.h"
 #include "proxy/proxy_private.h"
 
 /*
@@ -22,12 +23,14 @@ static bool headers_are_good(const struct request *request, struct reply *reply)
 	return !bad_bytes && !bad_count;
 }
 
-static bool is_exceeded(const struct request *request, const struct info *container)
+/* `older`: what the versions of its objects take. */
+static bool is_exceeded(const struct request *request, const struct info *container, int64_t older)
 {
 	int64_t bytes = quota_parse(info_header(container, "X-Container-Meta-Quota-Bytes"));
 	int64_t count = quota_parse(info_header(container, "X-Container-Meta-Quota-Count"));
 	int64_t more = request->content_length > 0 ? request->content_length : 0;
-	return (bytes >= 0 && more > bytes - container->bytes) || (count >= 0 && container->object_count >= count);
+	return (bytes >= 0 && more > bytes - container->bytes - older) ||
+	       (count >= 0 && container->object_count >= count);
 }
 
 /* True when the container has a quota. */
@@ -37,10 +40,19 @@ static bool co_check_upload(struct proxy *proxy, struct request *request)
 	const struct info *container = co_container_info(proxy, request, context->account, context->container);
 	if (!info_exists(container))
 		return false;
-	if (is_exceeded(request, container))
+	if (!info_header(container, "X-Container-Meta-Quota-Bytes") &&
+		!info_header(container, "X-Container-Meta-Quota-Count"))
+		return false;
+	struct slice hidden = versioning_hidden_container(request->arena, container);
+	int64_t older = 0;
+	if (hidden.data) {
+		older = co_container_info(proxy, request, context->account, hidden)->bytes;
+		/* grows with this upload */
+		info_forget(proxy, context->account, hidden);
+	}
+	if (is_exceeded(request, container, older))
 		context->over_quota = "Upload exceeds quota.";
-	return info_header(container, "X-Container-Meta-Quota-Bytes") ||
-	       info_header(container, "X-Container-Meta-Quota-Count");
+	return true;
 }
 
 static void co_handle(const struct filter *filter, struct request *request, struct reply *reply)

@@ -145,8 +145,9 @@ static void co_list(const struct filter *filter, struct request *request, struct
 /* A GET or HEAD on its way from link to link. */
 struct walk {
 	const struct filter *filter;
-	int64_t links;           /* followed so far, as symloop_max counts them */
-	const char *last_target; /* path that is asked, percent-encoded; NULL: the client's own */
+	struct request *original; /* whose rights count at every target */
+	int64_t links;            /* followed so far, as symloop_max counts them */
+	const char *last_target;  /* path that is asked, percent-encoded; NULL: the client's own */
 };
 
 static void reply_conflict(const struct walk *walk, const char *text, struct reply *reply)
@@ -183,7 +184,7 @@ static struct request *next_request(
 		.authorised = reserved,
 		.reserved_names = reserved,
 	};
-	struct request *next = inner_request_new(arena, current, &inner);
+	struct request *next = inner_request_new(arena, walk->original, &inner);
 	headers_remove(&next->headers, "X-Backend-Storage-Policy-Index");
 	return next;
 }
@@ -246,7 +247,7 @@ static void co_get(const struct filter *filter, struct request *request, struct 
 	const char *others = headers_get(&request->headers, ignore);
 	headers_set_format(
 		&request->headers, ignore, "%s%s%s", others ? others : "", others ? "," : "", SYMLINK_STORED_TARGET);
-	struct walk walk = {.filter = filter};
+	struct walk walk = {.filter = filter, .original = request};
 	(void)co_follow(&walk, request, NULL, true, reply);
 }
 
@@ -377,6 +378,7 @@ static bool co_check_target(
 		headers_set(&head->headers, "Referer", referrer);
 	struct walk walk = {
 		.filter = filter,
+		.original = head,
 		.last_target = arena_strndup(request->arena, head->path.data, head->path.length),
 	};
 	if (!co_follow(&walk, head, target->etag, false, reply))

@@ -15,6 +15,9 @@
 
 #define VERSIONING_SOURCE "OV"
 
+/* The name of the hidden container as the container's metadata has it, decoded; SLICE_NONE when there never was one. */
+struct slice versioning_hidden_container(struct arena *arena, const struct info *info);
+
 /* Container requests, and GET of an account. */
 void co_versioning_container(const struct filter *filter, struct request *request, struct reply *reply);
 void co_versioning_account(const struct filter *filter, struct request *request, struct reply *reply);

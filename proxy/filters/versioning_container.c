@@ -33,12 +33,26 @@ static void co_ask_hidden(const struct filter *filter, struct request *request, 
 	co_versions_ask(filter, ask, ret_reply);
 }
 
-/* ---- switching ---- */
-
 static bool has_text(const char *value)
 {
 	return value && *value;
 }
+
+static struct slice decoded_name(struct arena *arena, const char *stored)
+{
+	struct slice name = has_text(stored) ? url_decode(arena, slice_from(stored), false) : SLICE_NONE;
+	const char *slash = name.length ? memchr(name.data, '/', name.length) : NULL;
+	if (slash)
+		name.length = (size_t)(slash - name.data);
+	return name;
+}
+
+struct slice versioning_hidden_container(struct arena *arena, const struct info *info)
+{
+	return info_exists(info) ? decoded_name(arena, info_header(info, VERSIONS_STORED_CONTAINER)) : SLICE_NONE;
+}
+
+/* ---- switching ---- */
 
 /* Why this container cannot be versioned so, or NULL. */
 static const char *obstacle(const struct info *info)
@@ -114,11 +128,6 @@ static void co_switch(const struct filter *filter, struct request *request, stru
 	show_enabled(reply);
 }
 
-static struct slice stored_hidden(struct request *request, const char *stored)
-{
-	return has_text(stored) ? url_decode(request->arena, slice_from(stored), false) : SLICE_NONE;
-}
-
 static int64_t number_of(const struct reply *reply, const char *name)
 {
 	const char *text = headers_get(&reply->headers, name);
@@ -149,8 +158,7 @@ static bool co_delete_hidden(
 static void co_delete(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	const struct info *info = co_info(request);
-	struct slice hidden =
-		info_exists(info) ? stored_hidden(request, info_header(info, VERSIONS_STORED_CONTAINER)) : SLICE_NONE;
+	struct slice hidden = versioning_hidden_container(request->arena, info);
 	if (hidden.data && (co_authorize(request, reply) || !co_delete_hidden(filter, request, hidden, reply)))
 		return;
 	co_filter_next(filter, request, reply);
@@ -237,7 +245,7 @@ static void co_show(const struct filter *filter, struct request *request, struct
 	} else {
 		co_listing_rewrite(filter, request, reply, "\"symlink_bytes\"", show_versions, &links);
 	}
-	struct slice hidden = stored_hidden(request, headers_get(&reply->headers, VERSIONS_STORED_CONTAINER));
+	struct slice hidden = decoded_name(request->arena, headers_get(&reply->headers, VERSIONS_STORED_CONTAINER));
 	show_enabled(reply);
 	if (hidden.data)
 		co_add_bytes(filter, request, hidden, reply);

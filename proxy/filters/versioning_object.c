@@ -508,19 +508,6 @@ static void co_with_id(struct versioned *v, struct slice id, struct reply *reply
 
 /* ---- all ---- */
 
-/* The hidden container's name as the container's metadata has it. */
-static struct slice hidden_container(struct request *request, const struct info *info)
-{
-	const char *stored = info_exists(info) ? info_header(info, VERSIONS_STORED_CONTAINER) : NULL;
-	if (!stored || !*stored)
-		return SLICE_NONE;
-	struct slice name = url_decode(request->arena, slice_from(stored), false);
-	const char *slash = memchr(name.data, '/', name.length);
-	if (slash)
-		name.length = (size_t)(slash - name.data);
-	return name;
-}
-
 void co_versioning_object(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	struct proxy_context *context = proxy_context_of(request);
@@ -530,7 +517,7 @@ void co_versioning_object(const struct filter *filter, struct request *request, 
 		.request = request,
 		.context = context,
 		.info = info,
-		.hidden = hidden_container(request, info),
+		.hidden = versioning_hidden_container(request->arena, info),
 		.enabled = config_true_value(info_header(info, VERSIONS_STORED_ENABLED)),
 	};
 	struct slice id;
