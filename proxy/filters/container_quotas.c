@@ -46,9 +46,9 @@ static bool co_check_upload(struct proxy *proxy, struct request *request)
 	struct slice hidden = versioning_hidden_container(request->arena, container);
 	int64_t older = 0;
 	if (hidden.data) {
-		older = co_container_info(proxy, request, context->account, hidden)->bytes;
-		/* grows with this upload */
+		/* every upload made it grow, those before there was a quota, too */
 		info_forget(proxy, context->account, hidden);
+		older = co_container_info(proxy, request, context->account, hidden)->bytes;
 	}
 	if (is_exceeded(request, container, older))
 		context->over_quota = "Upload exceeds quota.";
