@@ -178,6 +178,9 @@ void device_collect_garbage(struct device *device);
 /* Makes that end soon, and for good: before device_close(). From any thread. */
 void device_stop_care(struct device *device);
 
+/* Changes that are queued or in a batch under way. */
+size_t device_commits_waiting(const struct device *device);
+
 /* Numbers of batches and changes since open: the group-commit ratio in the metrics. */
 void device_commit_counts(const struct device *device, uint64_t *ret_batches, uint64_t *ret_changes);
 

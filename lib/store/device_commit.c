@@ -398,6 +398,11 @@ int device_commit(struct device *device, device_change_fn *change, void *argumen
 	return committer_commit(device, change, argument, false);
 }
 
+size_t device_commits_waiting(const struct device *device)
+{
+	return (size_t)atomic_load(&device->committer.queued);
+}
+
 void device_commit_counts(const struct device *device, uint64_t *ret_batches, uint64_t *ret_changes)
 {
 	*ret_batches = atomic_load(&device->committer.batch_count);

@@ -326,7 +326,8 @@ int device_entry_enter(struct device_entry *entry)
 	int result = 0;
 	if (state != DEVICE_USABLE && state != DEVICE_FULL)
 		result = -ENODEV;
-	else if (atomic_load(&entry->requests) > entry->set->requests_max)
+	else if (pool_load(entry->pool) > entry->set->requests_max ||
+		 device_commits_waiting(device) > entry->set->requests_max)
 		result = -EBUSY;
 	if (result)
 		device_entry_leave(entry);

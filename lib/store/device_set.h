@@ -4,8 +4,8 @@
  * Entries are made at start and never go away; the device of an entry may: one that could not be
  * opened, or that failed, is unusable (507) and is tried again by device_set_retry().
  *
- * Users hold a device from device_entry_enter() to device_entry_leave(), which also bounds how many
- * requests wait on one disk: a sick disk stops itself alone. Everything but open and close is safe
+ * Users hold a device from device_entry_enter() to device_entry_leave(). Nobody enters while too much waits for the disk:
+ * a sick disk stops itself alone. Everything but open and close is safe
  * from any thread and never blocks.
  *
  *	struct device_entry *entry = device_set_find(set, name);
@@ -30,7 +30,7 @@ struct device_entry;
 
 enum {
 	DEVICE_SET_THREADS_DEFAULT = 4,         /* threads of one device's pool */
-	DEVICE_SET_REQUESTS_MAX_DEFAULT = 1024, /* requests at once on one device */
+	DEVICE_SET_REQUESTS_MAX_DEFAULT = 1024, /* jobs, or commits, that wait for one device */
 };
 
 struct device_set_options {
@@ -42,7 +42,7 @@ struct device_set_options {
 	uint64_t cache_bytes;  /* of all devices together; 0: a small cache for each */
 	uint64_t buffer_bytes; /* of all devices together, see struct device_options; 0: a small default for each */
 	size_t threads;        /* of each device; 0: the default */
-	size_t requests_max;   /* on each device; 0: the default */
+	size_t requests_max;   /* jobs, or commits, waiting for each device; 0: the default */
 	/*
 	 * Called in a pool thread (or device_set_open's) once per successful opening, before
 	 * anybody else sees the device: recovery after a crash. A negative result leaves the device
@@ -88,8 +88,10 @@ bool device_entry_usable(struct device_entry *entry);
 /* Usable, and with free space above the reserve: new bytes are welcome. */
 bool device_entry_writable(struct device_entry *entry);
 
-/* Begins using the device: 0; -ENODEV when it is not usable (also for NULL); -EBUSY when too many
- * others do. */
+/*
+ * Begins using the device: 0; -ENODEV when it is not usable (also for NULL); -EBUSY when too much waits for the disk
+ * already. Users that wait for somebody else, a client that sends slowly, do not count.
+ */
 int device_entry_enter(struct device_entry *entry);
 void device_entry_leave(struct device_entry *entry);
 

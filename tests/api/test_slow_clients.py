@@ -12,7 +12,7 @@ import support
 from server import Server
 
 CONNECTIONS = 10000
-KINDS = ['idle'] * 8 + ['head'] * 8 + ['body'] * 3 + ['reader']     # a device takes 1024 requests at once
+KINDS = ['idle'] * 6 + ['head'] * 6 + ['body'] * 6 + ['reader'] * 2
 TRICKLE_SECONDS = 20
 ROUNDS, ATTEMPTS = 2, 4
 REQUESTS = 500

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -74,22 +75,46 @@ static void device_set__finds_by_name(void **state)
 	fixture_remove(root);
 }
 
-static void device_set__limits_requests(void **state)
+static void wait_for_post(void *semaphore)
+{
+	while (sem_wait(semaphore) < 0)
+		assert_int_equal(errno, EINTR);
+}
+
+static void nothing(struct pool_job *job)
+{
+	(void)job;
+}
+
+/* Users alone are no load; what waits for the disk is. */
+static void device_set__limits_what_waits(void **state)
 {
 	(void)state;
 	static const char *const names[] = {"sda", NULL};
 	char *root = fixture_directory();
 	struct device_set *set = open_set(root, names, true, 2);
 	struct device_entry *entry = device_set_find(set, "sda");
-	assert_int_equal(device_entry_enter(entry), 0);
-	assert_int_equal(device_entry_enter(entry), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(device_entry_enter(entry), 0);
+	assert_int_equal(device_entry_requests(entry), 10);
+	sem_t semaphore;
+	sem_init(&semaphore, 0, 0);
+	struct pool_job jobs[3];
+	for (int i = 0; i < 3; i++) {
+		jobs[i] = (struct pool_job){.run = wait_for_post, .argument = &semaphore, .done = nothing};
+		pool_submit(device_entry_pool(entry), &jobs[i]);
+	}
 	assert_int_equal(device_entry_enter(entry), -EBUSY);
-	assert_int_equal(device_entry_requests(entry), 2);
-	device_entry_leave(entry);
+	assert_int_equal(device_entry_requests(entry), 10);
+	for (int i = 0; i < 3; i++)
+		sem_post(&semaphore);
+	for (int i = 0; i < 1000 && pool_load(device_entry_pool(entry)) > 0; i++)
+		usleep(1000);
 	assert_int_equal(device_entry_enter(entry), 0);
-	device_entry_leave(entry);
-	device_entry_leave(entry);
+	for (int i = 0; i < 11; i++)
+		device_entry_leave(entry);
 	assert_int_equal(device_entry_requests(entry), 0);
+	sem_destroy(&semaphore);
 	device_set_close(set);
 	fixture_remove(root);
 }
@@ -201,7 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(device_set__finds_by_name),
-		cmocka_unit_test(device_set__limits_requests),
+		cmocka_unit_test(device_set__limits_what_waits),
 		cmocka_unit_test(device_set__tries_again),
 		cmocka_unit_test(device_set__stays_out_without_recovery),
 		cmocka_unit_test(device_set__shares_memory),
