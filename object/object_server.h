@@ -9,8 +9,7 @@
  *
  * Files: object_server.c dispatches; server_put.c, server_get.c, server_post.c and server_delete.c
  * are the verbs; server_common.c what they share, server_metadata.c which headers are kept,
- * server_promise.c the updates, server_stream.c the body of a reply, server_mime.c the parts of a
- * PUT with footers.
+ * server_promise.c the updates, server_stream.c the body of a reply.
  */
 #ifndef OBJECT_OBJECT_SERVER_H
 #define OBJECT_OBJECT_SERVER_H

@@ -15,7 +15,7 @@
 #include "lib/swift/conditional.h"
 #include "lib/swift/number.h"
 #include "object/object_server_private.h"
-#include "object/server_mime.h"
+#include "lib/http/mime_parts.h"
 
 enum {
 	FOOTER_BYTES_MAX = 64 * 1024,
@@ -267,7 +267,7 @@ static int co_receive(struct put *put)
 	}
 	if (put->parts) {
 		struct headers ignored;
-		error = co_mime_parts_next(put->parts, &ignored);
+		error = co_mime_parts_next(put->parts, put->request->arena, &ignored);
 		if (error)
 			return reply_body_error(put, error == -ENOENT ? -EPROTO : error);
 	}
@@ -334,7 +334,7 @@ static int co_read_footers(struct put *put)
 		return 0;
 	struct headers headers;
 	struct slice text;
-	int error = co_mime_parts_next(put->parts, &headers);
+	int error = co_mime_parts_next(put->parts, put->request->arena, &headers);
 	if (error == -ENOENT || error == -EPROTO)
 		return refuse_footers(put, 400, "couldn't find footer MIME doc");
 	if (!error)

@@ -537,6 +537,7 @@ static void add_filters(struct node *node)
 		{true, filter_listing_formats(proxy)},
 		{true, filter_bulk(proxy, settings)},
 		{true, filter_tempurl(proxy, settings)},
+		{true, filter_formpost(proxy, settings)},
 		{settings->ratelimit.enabled, filter_ratelimit(proxy, settings)},
 		{true, filter_auth(node->auth)},
 		{true, filter_read_only(proxy, settings)},

@@ -211,6 +211,9 @@ struct settings {
 		bool enable_by_default;
 	} etag_quoter;
 	struct {
+		struct text_list allowed_digests;
+	} formpost;
+	struct {
 		const char *url_base; /* "" for none */
 	} staticweb;
 	struct {

@@ -48,6 +48,8 @@ struct filter filter_tempurl(struct proxy *proxy, const struct settings *setting
 struct filter filter_slo(struct proxy *proxy, const struct settings *settings);
 /* Dynamic large objects (swift/common/middleware/dlo.py). */
 struct filter filter_dlo(struct proxy *proxy, const struct settings *settings);
+/* Uploads by forms of browsers (swift/common/middleware/formpost.py). */
+struct filter filter_formpost(struct proxy *proxy, const struct settings *settings);
 /* Containers as web sites (swift/common/middleware/staticweb.py). */
 struct filter filter_staticweb(struct proxy *proxy, const struct settings *settings);
 /* Versions of objects, by X-Versions-Location and X-History-Location

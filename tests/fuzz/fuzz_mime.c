@@ -9,7 +9,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/memory.h"
-#include "object/server_mime.h"
+#include "lib/http/mime_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -47,7 +47,7 @@ static void read_document(struct slice input, size_t piece_bytes, struct buf *se
 	struct headers headers;
 	size_t bytes = 0;
 	int error = 0;
-	for (int i = 0; i < PARTS_MAX && !error && (error = co_mime_parts_next(parts, &headers)) == 0; i++) {
+	for (int i = 0; i < PARTS_MAX && !error && (error = co_mime_parts_next(parts, arena, &headers)) == 0; i++) {
 		assert(headers.count <= MIME_HEADERS_MAX);
 		for (size_t j = 0; j < headers.count; j++)
 			buf_printf(seen, "%s=%s;", headers.items[j].name, headers.items[j].value);

@@ -1,4 +1,4 @@
-#include "object/server_mime.h"
+#include "lib/http/mime_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,7 +9,6 @@
 
 struct mime_parts {
 	struct body body; /* of the part at hand */
-	struct arena *arena;
 	struct body *source;
 	const char *delimiter; /* "\r\n--boundary"; CR stands only at its front */
 	size_t delimiter_length;
@@ -57,7 +56,7 @@ static int co_byte(struct mime_parts *parts, char *ret_byte)
 }
 
 /* A line without its CRLF, in the arena. */
-static int co_line(struct mime_parts *parts, char **ret_line)
+static int co_line(struct mime_parts *parts, struct arena *arena, char **ret_line)
 {
 	struct buf line = BUF_INIT;
 	char byte = 0;
@@ -72,7 +71,7 @@ static int co_line(struct mime_parts *parts, char **ret_line)
 	if (line.length && line.data[line.length - 1] == '\r')
 		line.length--;
 	if (!error)
-		*ret_line = arena_strndup(parts->arena, line.data, line.length);
+		*ret_line = arena_strndup(arena, line.data ? line.data : "", line.length);
 	buf_release(&line);
 	return error;
 }
@@ -156,7 +155,6 @@ struct mime_parts *mime_parts_new(struct arena *arena, struct body *source, cons
 	static const struct body_operations operations = {.co_next = co_part_next};
 	struct mime_parts *parts = arena_zalloc(arena, sizeof(*parts));
 	parts->body.operations = &operations;
-	parts->arena = arena;
 	parts->source = source;
 	parts->delimiter = arena_printf(arena, "\r\n--%s", boundary);
 	parts->delimiter_length = strlen(parts->delimiter);
@@ -171,12 +169,12 @@ struct body *mime_parts_body(struct mime_parts *parts)
 }
 
 /* "--boundary" after any number of empty lines. */
-static int co_opening(struct mime_parts *parts)
+static int co_opening(struct mime_parts *parts, struct arena *arena)
 {
 	char *line;
 	int error;
 	do {
-		error = co_line(parts, &line);
+		error = co_line(parts, arena, &line);
 	} while (!error && !*line);
 	if (error)
 		return error == -ENOENT ? -EPROTO : error;
@@ -200,7 +198,7 @@ static int co_part_headers(struct mime_parts *parts, struct headers *headers)
 {
 	for (size_t i = 0; i <= MIME_HEADERS_MAX; i++) {
 		char *line;
-		int error = co_line(parts, &line);
+		int error = co_line(parts, headers->arena, &line);
 		if (error || !*line)
 			return error;
 		char *colon = strchr(line, ':');
@@ -208,17 +206,17 @@ static int co_part_headers(struct mime_parts *parts, struct headers *headers)
 			return -EPROTO;
 		*colon = '\0';
 		struct slice value = number_trim(slice_from(colon + 1));
-		headers_add(headers, line, arena_strndup(parts->arena, value.data, value.length));
+		headers_add(headers, line, arena_strndup(headers->arena, value.data, value.length));
 	}
 	return -EPROTO;
 }
 
-int co_mime_parts_next(struct mime_parts *parts, struct headers *ret_headers)
+int co_mime_parts_next(struct mime_parts *parts, struct arena *arena, struct headers *ret_headers)
 {
 	assert(parts->first || parts->part_ended);
-	int error = parts->first ? co_opening(parts) : co_after_delimiter(parts);
+	int error = parts->first ? co_opening(parts, arena) : co_after_delimiter(parts);
 	parts->first = false;
-	headers_init(ret_headers, parts->arena);
+	headers_init(ret_headers, arena);
 	if (!error)
 		error = co_part_headers(parts, ret_headers);
 	if (error)

@@ -1,6 +1,6 @@
 #include "tests/unit/object_server_fixture.h"
 
-#include "object/server_mime.h"
+#include "lib/http/mime_parts.h"
 
 /* One document, cut into pieces of every size: the parts must come out the same. */
 struct document {
@@ -34,7 +34,7 @@ static void co_read_document(const struct document *document, size_t piece)
 	struct headers headers;
 	size_t count = 0;
 	int error;
-	while (!(error = co_mime_parts_next(parts, &headers))) {
+	while (!(error = co_mime_parts_next(parts, arena, &headers))) {
 		struct slice bytes;
 		const char *expected = document->bodies[count];
 		assert_non_null(expected);
@@ -80,7 +80,7 @@ static void co_break_off(void *argument)
 		struct headers headers;
 		struct slice bytes;
 		int error;
-		while (!(error = co_mime_parts_next(parts, &headers)))
+		while (!(error = co_mime_parts_next(parts, arena, &headers)))
 			if ((error = co_body_read_all(mime_parts_body(parts), arena, 1000, &bytes)))
 				break;
 		assert_int_equal(error, -ECONNRESET);
