@@ -177,14 +177,19 @@ def test_work_goes_on_without_one_process():
     expirer = {'interval': '500ms', 'takeover_delay': '1'}
     with Cluster(storage=4, devices=1, expirer=expirer) as cluster:
         user = cluster.log_in()
-        user.put('c').check(201)
+        for name in ('c', 'segments'):
+            user.put(name).check(201)
         names = ['o%02d' % i for i in range(40)]
         for name in names:
             put_expiring(user, 'c', name, 3)
         cluster.storage[1].kill()
+        for i in range(3):
+            user.put('segments', 'seg%d' % i, body=b'x').check(201)
+        put_manifest(user, 'c', 'large', ['/segments/seg%d' % i for i in range(3)])
+        user.delete('c', 'large', query=ASYNC).check(204)
 
         def gone():
-            listed = user.names('c')
+            listed = user.names('c') + user.names('segments')
             assert not listed, listed
         support.eventually(gone, 30)
         cluster.storage[1].start()

@@ -4,6 +4,7 @@ import time
 import pytest
 
 import support
+from cluster import Cluster
 from server import Server
 
 
@@ -70,3 +71,31 @@ def test_reaper(store, reseller):
     time.sleep(1.2)
     later = support.http_request(('127.0.0.1', store.port + 3), 'GET', '/metrics').check(200).text
     assert 'swiftlet_reaper_total{result="container"} 3' in later
+
+
+def test_work_goes_on_without_one_process():
+    """What a dead process had of an account is done by the next in line, over the network as within a process."""
+    options = {'reaper': {'interval': '500ms', 'takeover_delay': '1'}, 'proxy': {'allow_account_management': 'true'},
+               'auth': {'user_admin_admin': 'admin .admin .reseller_admin'}}
+    with Cluster(storage=4, devices=1, **options) as cluster:
+        admin = support.User.log_in(cluster.auth_url, 'admin:admin', 'admin')
+        account = admin.at('/v1/AUTH_doomed')
+        account.put().check(201)
+        containers = ['c%02d' % i for i in range(12)]
+        for container in containers:
+            account.put(container).check(201)
+            for name in 'ab':
+                account.put(container, name, body=b'x').check(201)
+        account.delete().check(204)
+        cluster.storage[2].kill()
+
+        def removed(node):
+            text = support.http_request(('127.0.0.1', node.ports['account']), 'GET', '/metrics').check(200).text
+            return sum(int(line.split()[-1]) for line in text.splitlines()
+                       if line.startswith('swiftlet_reaper_total{result="container"}'))
+
+        def reaped():
+            assert sum(removed(node) for node in cluster.storage if node.process) >= len(containers)
+        support.eventually(reaped, 30, 0.3)
+        account.head().check(410)
+        cluster.storage[2].start()

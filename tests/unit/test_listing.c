@@ -532,6 +532,59 @@ static void listing__bad_records_are_refused(void **state)
 	arena_free(arena);
 }
 
+/* ---- which databases there are ---- */
+
+struct found {
+	unsigned char hashes[8][16];
+	size_t count;
+	size_t max; /* of this walk */
+};
+
+static int take_database(
+	const unsigned char hash[16], const struct listing_info *info, struct arena *arena, void *argument)
+{
+	struct found *found = argument;
+	assert_non_null(arena);
+	/* other tests have theirs between the first and the last */
+	if (!slice_equal(info->account, SLICE_LITERAL("AUTH_walk")))
+		return 0;
+	memcpy(found->hashes[found->count++], hash, 16);
+	return found->count == found->max;
+}
+
+static void listing__databases_are_walked(void **state)
+{
+	(void)state;
+	unsigned char hashes[5][16];
+	memset(hashes, 0, sizeof(hashes));
+	hashes[1][15] = 1;
+	memset(hashes[2], 0x7f, 16);
+	memset(hashes[3], 0x7f, 15);
+	hashes[3][15] = 0xff;
+	memset(hashes[4], 0xff, 16);
+	for (size_t i = 0; i < 5; i++) {
+		struct listing_change change = change_of(LISTING_ACCOUNT, hashes[i], at(1));
+		change.account = SLICE_LITERAL("AUTH_walk");
+		assert_int_equal(device_commit(device, listing_put, &change), 0);
+		for (unsigned row = 0; row < 20; row++)
+			put_container_row(hashes[i], (char[]){(char)('a' + row), 0}, 2, row % 2 ? 3 : 0, 1, 1, 0);
+	}
+	struct found found = {.max = 9};
+	assert_int_equal(listing_databases(device, LISTING_ACCOUNT, NULL, take_database, &found), 0);
+	assert_int_equal(found.count, 5);
+	assert_memory_equal(found.hashes, hashes, sizeof(hashes));
+	for (size_t i = 0; i < 5; i++) {
+		found = (struct found){.max = 9};
+		assert_int_equal(listing_databases(device, LISTING_ACCOUNT, hashes[i], take_database, &found), 0);
+		assert_int_equal(found.count, 4 - i);
+		found = (struct found){.max = 1};
+		assert_int_equal(listing_databases(device, LISTING_ACCOUNT, hashes[i], take_database, &found), i < 4);
+	}
+	found = (struct found){.max = 9};
+	assert_int_equal(listing_databases(device, LISTING_CONTAINER, NULL, take_database, &found), 0);
+	assert_int_equal(found.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +605,7 @@ int main(void)
 		cmocka_unit_test(listing__account_rows_merge),
 		cmocka_unit_test(listing__account_auto_create),
 		cmocka_unit_test(listing__bad_records_are_refused),
+		cmocka_unit_test(listing__databases_are_walked),
 	};
 	return cmocka_run_group_tests(tests, open_device, close_device);
 }
