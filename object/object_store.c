@@ -215,7 +215,7 @@ static int check_post(struct object_post *post, const struct object_record *reco
 		return -ENOENT;
 	}
 	post->existing = object_record_time(record);
-	if (object_record_expired(record, post->timestamp))
+	if (!post->open_expired && object_record_expired(record, post->timestamp))
 		return -ENOENT;
 	struct timestamp type_time;
 	(void)object_record_type(record, &type_time);

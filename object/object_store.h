@@ -143,6 +143,7 @@ struct object_post {
 	void *argument;
 	struct arena *arena; /* for results; nobody else uses it meanwhile */
 	struct object_todos todos;
+	bool open_expired; /* an expired object is as good as others */
 	/* results */
 	struct object_record record; /* as stored */
 	struct timestamp existing;   /* with -EEXIST */

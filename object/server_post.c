@@ -142,6 +142,7 @@ static int co_commit(struct post *post)
 	store->make_todos = make_todos;
 	store->argument = post;
 	store->arena = r->arena;
+	store->open_expired = object_request_is_true(r, "X-Backend-Open-Expired");
 	struct object_change change = {
 		.request = r,
 		.change = object_post,

@@ -85,6 +85,9 @@ struct request *inner_request_new(
 	if (inner->with_headers) {
 		headers_copy(&request->headers, &original->headers);
 		headers_remove_if(&request->headers, is_of_framing, NULL);
+	} else if (headers_get(&original->headers, "Referer")) {
+		/* a container's ACL may judge by it */
+		headers_set(&request->headers, "Referer", headers_get(&original->headers, "Referer"));
 	}
 	inner_request_set_body(request, body_from_slice(arena, SLICE_NONE), 0);
 	return request;

@@ -17,10 +17,10 @@ struct inner_request {
 	struct slice account; /* decoded; .data == NULL: none */
 	struct slice container;
 	struct slice object;
-	const char *query;     /* without "?"; NULL: none */
-	const char *source;    /* tag in the log, as Swift's swift.source, e.g. "SLO" */
-	bool with_headers;     /* the client's headers go along, but for those of framing and Expect */
-	bool authorised;       /* nobody is asked again who may */
+	const char *query;  /* without "?"; NULL: none */
+	const char *source; /* tag in the log, as Swift's swift.source, e.g. "SLO" */
+	bool with_headers;  /* the client's headers go along, but for those of framing and Expect; else Referer alone */
+	bool authorised;    /* nobody is asked again who may */
 	bool reserved_names;   /* names with NUL are allowed (hidden containers of versioning) */
 	bool client_timestamp; /* the time of the client's request; otherwise it gets one of its own, later */
 };

@@ -160,6 +160,13 @@ static void clean_content_type(struct reply *reply)
 		headers_set(&reply->headers, "Content-Type", arena_strndup(reply->arena, type, (size_t)(last - type)));
 }
 
+/* Objects that have expired and are not removed yet, for those who ask for them. */
+static void allow_expired(const struct proxy *proxy, const struct request *request, struct headers *headers)
+{
+	if (proxy->options.allow_open_expired && config_true_value(headers_get(&request->headers, "X-Open-Expired")))
+		headers_set(headers, "X-Backend-Open-Expired", "true");
+}
+
 static void co_get_or_head(
 	struct proxy *proxy, struct request *request, const struct info *container, struct reply *reply)
 {
@@ -173,8 +180,7 @@ static void co_get_or_head(
 	struct headers headers;
 	headers_init(&headers, request->arena);
 	object_backend_headers(request, container->policy_index, &headers);
-	if (proxy->options.allow_open_expired && config_true_value(headers_get(&request->headers, "X-Open-Expired")))
-		headers_set(&headers, "X-Backend-Open-Expired", "true");
+	allow_expired(proxy, request, &headers);
 	struct read_plan plan = {
 		.nodes = &nodes,
 		.method = request->method,
@@ -215,6 +221,8 @@ static void co_write(struct proxy *proxy, struct request *request, const struct 
 	headers_init(&headers, request->arena);
 	object_backend_headers(request, container->policy_index, &headers);
 	bool deleting = request->method == METHOD_DELETE;
+	if (!deleting)
+		allow_expired(proxy, request, &headers);
 	struct fan_out plan = {
 		.nodes = &nodes,
 		.method = request->method,

@@ -258,6 +258,18 @@ static void co_finish(struct slo_put *put, struct reply *reply)
 
 /* ---- the heartbeat ---- */
 
+/* The two texts of a reply that was made by reply_status(), without their marks: title and explanation. */
+static const char *without_marks(struct arena *arena, struct slice html)
+{
+	static const char front[] = "<html><h1>", middle[] = "</h1><p>", back[] = "</p></html>";
+	const char *text = arena_strndup(arena, html.data ? html.data : "", html.length);
+	const char *title_end = strstr(text, middle), *end = strstr(text, back);
+	if (strncmp(text, front, strlen(front)) != 0 || !title_end || !end)
+		return text;
+	const char *title = text + strlen(front), *rest = title_end + strlen(middle);
+	return arena_printf(arena, "%.*s\n%.*s", (int)(title_end - title), title, (int)(end - rest), rest);
+}
+
 /* The end of the reply, in which the true status is told. */
 static struct slice co_last_words(struct slo_put *put)
 {
@@ -277,7 +289,10 @@ static struct slice co_last_words(struct slo_put *put)
 	if (reply.status / 100 == 2 && time)
 		summary_text(&put->summary, "Last Modified", time);
 	summary_text(&put->summary, "Response Body",
-		had_errors ? "Bad Request" : arena_strndup(arena, body.data ? body.data : "", body.length));
+		had_errors
+			? "Bad Request\nThe server could not comply with the request since it is either malformed or "
+			  "otherwise incorrect."
+			: without_marks(arena, body));
 	reply_finish(put->request, &reply, 0, 0);
 	struct slice text = summary_print(&put->summary, "upload");
 	return slice_from(arena_printf(arena, "\r\n\r\n%.*s", SLICE_PRINT(text)));

@@ -314,3 +314,22 @@ def test_info(owner):
     assert support.http_request(owner.address, 'GET', '/info').json()['slo'] == {
         'max_manifest_segments': 1000, 'max_manifest_size': 8388608, 'yield_frequency': 10, 'min_segment_size': 1,
         'allow_async_delete': True}
+
+
+def test_referrers_of_segments(owner, container, new_container):
+    segments = new_container(headers={'X-Container-Read': '.r:*.friend.example'})
+    owner.put(segments, 's', body=b'x').check(201)
+    owner.post(container, headers={'X-Container-Read': '.r:*.friend.example'}).check(204)
+    put_manifest(owner, container, 'm', [seg(segments)]).check(201)
+    owner.put(container, 'd', body=b'', headers={'X-Object-Manifest': '%s/s' % segments}).check(201)
+    for name in ('m', 'd'):
+        anybody = owner.without_token()
+        assert anybody.get(container, name, headers={'Referer': 'http://a.friend.example/'}).check(200).body == b'x'
+        anybody.get(container, name, headers={'Referer': 'http://a.foe.example/'}).check(401)
+
+
+def test_heartbeat_tells_of_a_wrong_etag(owner, one):
+    reply = put_manifest(owner, one, 'm', [seg(one)], headers={'Accept': 'application/json', 'ETag': 'bad'}, heartbeat='on')
+    told = json.loads(reply.check(202).body)
+    assert told['Response Status'] == '422 Unprocessable Entity'
+    assert told['Response Body'] == 'Unprocessable Entity\nUnable to process the contained instructions'

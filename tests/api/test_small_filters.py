@@ -112,3 +112,20 @@ def test_quoted_etags_of_an_account(owner, container):
 
 def test_info_etag_quoter(owner):
     assert support.http_request(owner.address, 'GET', '/info').json()['etag_quoter'] == {'enable_by_default': False}
+
+
+def test_open_expired():
+    with Server(proxy={'allow_open_expired': 'true'}) as server:
+        user = support.User.log_in(server.auth_url, 'test:tester', 'testing')
+        user.put('c').check(201)
+        user.put('c', 'o', body=b'x', headers={'X-Delete-After': '1'}).check(201)
+
+        def gone():
+            assert user.get('c', 'o').status == 404
+        support.eventually(gone)
+        expired = {'X-Open-Expired': 'true'}
+        assert user.get('c', 'o', headers=expired).check(200).body == b'x'
+        user.head('c', 'o', headers=expired).check(200)
+        user.post('c', 'o', headers={'X-Object-Meta-A': 'b'}).check(404)
+        user.post('c', 'o', headers=dict(expired, **{'X-Object-Meta-A': 'b', 'X-Delete-After': '1000'})).check(202)
+        assert user.get('c', 'o').check(200).header('X-Object-Meta-A') == 'b'
