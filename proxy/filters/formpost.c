@@ -88,11 +88,9 @@ static void refuse(struct form *form, const char *text)
 
 static void refuse_unauthorised(struct form *form, const char *text)
 {
-	struct slice account = proxy_context_of(form->request)->account;
-	struct slice realm = account.length ? url_encode(form->reply->arena, account, true) : SLICE_LITERAL("unknown");
 	reply_text(
 		form->reply, 401, "text/html; charset=UTF-8", arena_printf(form->reply->arena, "FormPost: %s", text));
-	headers_set_format(&form->reply->headers, "Www-Authenticate", "Swift realm=\"%.*s\"", SLICE_PRINT(realm));
+	headers_set(&form->reply->headers, "Www-Authenticate", "Swift realm=\"unknown\"");
 	form->refused = form->ended = true;
 }
 

@@ -82,9 +82,11 @@ static void co_handle(const struct filter *filter, struct request *request, stru
 	if (named)
 		headers_set(&request->headers, "Accept", listing_format_content_type(chosen));
 	co_filter_next(filter, request, reply);
-	if (reply->status / 100 != 2 || proxy_context_of(request)->listing_answered)
+	if (reply->status != 200 && reply->status != 204)
 		return;
-	headers_set_format(&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(chosen));
+	if (!proxy_context_of(request)->listing_answered)
+		headers_set_format(
+			&reply->headers, "Content-Type", "%s; charset=utf-8", listing_format_content_type(chosen));
 	if (!named)
 		vary_by_accept(reply);
 }

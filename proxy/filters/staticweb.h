@@ -29,7 +29,8 @@ struct staticweb_page {
 	struct slice tempurl_query;
 };
 
-/* The listing as HTML, as swift/common/middleware/staticweb.py writes it; `rows` are Swift's JSON. */
+/* The listing as HTML, as swift/common/middleware/staticweb.py writes it; `rows` are Swift's JSON. Above 32 MiB further rows
+ * are left out, as a listing ends anyway at as many names as the server gives at once. */
 void co_staticweb_listing(const struct staticweb_page *page, json_t *rows, struct buf *html);
 
 /* The page that stands for a listing where there is to be none. */

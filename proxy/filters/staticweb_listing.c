@@ -6,7 +6,10 @@
 #include "lib/co/co.h"
 #include "lib/swift/url.h"
 
-enum { ROWS_PER_TURN = 500 };
+enum {
+	ROWS_PER_TURN = 500,
+	HTML_BYTES_MAX = 32 << 20, /* the longest names, all of them to be escaped, would make three times as much */
+};
 
 /* Python's html.escape(). */
 static void append_escaped(struct buf *html, struct slice text)
@@ -206,19 +209,25 @@ static void append_head(const struct staticweb_page *page, struct buf *html)
 			SLICE_PRINT(page->tempurl_query));
 }
 
-void co_staticweb_listing(const struct staticweb_page *page, json_t *rows, struct buf *html)
+/* The rows that have a member of that name, each by `append`. */
+static void co_append_rows(const struct staticweb_page *page, json_t *rows, const char *member,
+	void (*append)(const struct staticweb_page *, json_t *, struct buf *), struct buf *html)
 {
 	size_t count = json_array_size(rows);
-	append_head(page, html);
-	for (size_t i = 0; i < count; i++)
-		if (json_object_get(json_array_get(rows, i), "subdir"))
-			append_subdir(page, json_array_get(rows, i), html);
-	for (size_t i = 0; i < count; i++) {
-		if (json_object_get(json_array_get(rows, i), "name"))
-			append_object(page, json_array_get(rows, i), html);
-		if (i % ROWS_PER_TURN == 0)
+	for (size_t i = 0; i < count && html->length < HTML_BYTES_MAX; i++) {
+		json_t *row = json_array_get(rows, i);
+		if (json_object_get(row, member))
+			append(page, row, html);
+		if (i % ROWS_PER_TURN == ROWS_PER_TURN - 1)
 			co_yield ();
 	}
+}
+
+void co_staticweb_listing(const struct staticweb_page *page, json_t *rows, struct buf *html)
+{
+	append_head(page, html);
+	co_append_rows(page, rows, "subdir", append_subdir, html);
+	co_append_rows(page, rows, "name", append_object, html);
 	buf_append_text(html, "  </table>\n </body>\n</html>\n");
 }
 

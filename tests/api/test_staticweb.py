@@ -43,6 +43,7 @@ def test_index(owner, site):
     name = site(INDEX)
     reply = visit(owner, name, slash=True).check(200)
     assert reply.body == b'index.html' and reply.header('Content-Type') == 'text/html'
+    assert reply.header('Vary') == 'Accept'
     assert visit(owner, name, 'dir/').check(200).body == b'dir/index.html'
     assert visit(owner, name, 'plain').check(200).body == b'plain'
     assert visit(owner, name, slash=True, method='HEAD').check(200).header('Content-Length') == '10'
@@ -113,8 +114,9 @@ def test_path_is_escaped(owner, site):
 
 def test_listing_of_a_folder(owner, site):
     name = site(LISTINGS)
-    text = visit(owner, name, 'sub/').check(200).text
-    assert rows(text) == [('subdir', './deep/', 'deep/', '\xa0')]
+    reply = visit(owner, name, 'sub/').check(200)
+    text = reply.text
+    assert not reply.has('Vary') and rows(text) == [('subdir', './deep/', 'deep/', '\xa0')]
     assert '<tr id="parent" class="item">\n    <td class="colname"><a href="../">../</a></td>' in text
     assert [row[1:3] for row in rows(visit(owner, name, 'sub/deep/').check(200).text)] == [('./y', 'y')]
     visit(owner, name, 'nothing/').check(404)
