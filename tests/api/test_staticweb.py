@@ -5,6 +5,7 @@ import re
 import pytest
 
 import support
+from server import Server
 from test_tempurl import sign
 
 OPEN = '.r:*,.rlistings'
@@ -62,6 +63,14 @@ def test_redirect(owner, site, names):
 def test_redirect_to_the_default_port(owner, site):
     reply = visit(owner, site(LISTINGS), headers={'Host': 'example.com:80'}).check(301)
     assert reply.header('Location').startswith('http://example.com/v1/')
+
+
+def test_url_base():
+    with Server(staticweb={'url_base': 'https://www.example.com:443/x'}, formpost={'allowed_digests': 'sha256'}) as server:
+        user = support.User.log_in(server.auth_url, 'test:tester', 'testing')
+        user.put('c', headers=dict(ROOT, **LISTINGS)).check(201)
+        assert visit(user, 'c').check(301).header('Location') == 'https://www.example.com%s/' % user.path('c')
+        assert user.get(path='/info').json()['formpost'] == {'allowed_digests': ['sha256']}
 
 
 def test_no_redirect_loop(owner, site):
