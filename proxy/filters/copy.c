@@ -6,6 +6,7 @@
 #include "lib/swift/url.h"
 #include "lib/swift/constraints.h"
 #include "proxy/filters/filters.h"
+#include "proxy/filters/symlink.h"
 #include "proxy/inner_request.h"
 #include "proxy/proxy_private.h"
 
@@ -177,6 +178,8 @@ static void inherit_headers(struct copy *copy, struct request *put, const struct
 	static const char link[] = "X-Symlink-Target"; /* of a link that was asked for as such */
 	for (size_t i = 0; i < source->headers.count; i++) {
 		const struct header *header = &source->headers.items[i];
+		if (symlink_header_is_grant(header->name, NULL))
+			continue;
 		bool wanted = header_has_prefix(header->name, "X-Object-Sysmeta-");
 		for (size_t j = 0; always[j]; j++)
 			wanted |= strcasecmp(header->name, always[j]) == 0;

@@ -442,6 +442,8 @@ static void set_listing_etag(struct request *request)
 static void co_put(const struct filter *filter, struct request *request, struct reply *reply)
 {
 	struct target target = {.etag = NULL};
+	if (!proxy_context_of(request)->allow_reserved_names)
+		headers_remove_if(&request->headers, symlink_header_is_grant, NULL);
 	if (co_has_body(request)) {
 		(void)refuse(reply, 400, "Symlink requests require a zero byte body");
 		return;

@@ -5,6 +5,8 @@
 #ifndef PROXY_FILTERS_SYMLINK_H
 #define PROXY_FILTERS_SYMLINK_H
 
+#include "lib/http/headers.h"
+
 /* as clients send and see them; values are percent-encoded */
 #define SYMLINK_TARGET "X-Symlink-Target"
 #define SYMLINK_TARGET_ACCOUNT "X-Symlink-Target-Account"
@@ -20,6 +22,20 @@
 #define SYMLINK_STORED_EXTEND "X-Object-Sysmeta-Symloop-Extend"
 /* "true": the target is in the reserved namespace, and whoever may read the link may read it */
 #define SYMLINK_STORED_RESERVED "X-Object-Sysmeta-Allow-Reserved-Names"
+
+/* "true": the link was made by object versioning */
+#define SYMLINK_STORED_VERSION "X-Object-Sysmeta-Versions-Symlink"
+
+/*
+ * Whether a header gives a link rights that its maker need not have: only the filter that made the link may say so. It must
+ * not go with a copy, whose target the client may choose. For headers_remove_if().
+ */
+static inline bool symlink_header_is_grant(const char *name, void *argument)
+{
+	(void)argument;
+	return header_name_equal(name, SYMLINK_STORED_RESERVED) || header_name_equal(name, SYMLINK_STORED_EXTEND) ||
+	       header_name_equal(name, SYMLINK_STORED_VERSION);
+}
 
 /* The ETag that the container's listing shows instead of the object's, with parameters behind it. */
 #define LISTING_ETAG_HEADER "X-Object-Sysmeta-Container-Update-Override-Etag"

@@ -5,12 +5,12 @@
 #ifndef PROXY_FILTERS_VERSIONING_H
 #define PROXY_FILTERS_VERSIONING_H
 
+#include "proxy/filters/symlink.h"
 #include "proxy/filters/versions.h"
 
 #define VERSIONS_ENABLED "X-Versions-Enabled"
 #define VERSIONS_STORED_ENABLED "X-Container-Sysmeta-Versions-Enabled"
 #define VERSIONS_STORED_CONTAINER "X-Container-Sysmeta-Versions-Container" /* percent-encoded */
-#define VERSIONS_STORED_LINK "X-Object-Sysmeta-Versions-Symlink"
 #define VERSION_ID "X-Object-Version-Id"
 
 #define VERSIONING_SOURCE "OV"

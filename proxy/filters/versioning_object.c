@@ -3,7 +3,6 @@
 
 #include "lib/swift/http_date.h"
 #include "lib/swift/url.h"
-#include "proxy/filters/symlink.h"
 #include "proxy/filters/versioning.h"
 
 /*
@@ -121,8 +120,16 @@ static bool co_keep_current(struct versioned *v, struct reply *reply)
 		return false;
 	struct versions_source source;
 	co_versions_open(v->filter, v->request, v->context->container, v->context->object, VERSIONING_SOURCE, &source);
-	const char *link = headers_get(&source.reply.headers, VERSIONS_STORED_LINK);
+	const char *link = headers_get(&source.reply.headers, SYMLINK_STORED_VERSION);
+	const char *none_match = headers_get(&v->request->headers, "If-None-Match");
+	bool is_put = v->request->method == METHOD_PUT;
 	bool none = source.reply.status == 404 || (link && strcmp(link, "true") == 0);
+	/* the link would be refused later, when the version is stored already */
+	if (is_put && none_match && strcmp(none_match, "*") == 0 && source.reply.status / 100 == 2) {
+		versions_source_end(&source);
+		reply_status(reply, 412);
+		return false;
+	}
 	if (none || !succeeded(&source.reply, reply)) {
 		versions_source_end(&source);
 		return none;
@@ -237,7 +244,7 @@ static void co_link_to_version(struct versioned *v, const struct version *versio
 	headers_set(&put->headers, "Content-Type", version->content_type);
 	headers_set_format(&put->headers, SYMLINK_TARGET, "%.*s/%.*s", SLICE_PRINT(url_encode(arena, v->hidden, true)),
 		SLICE_PRINT(url_encode(arena, version->name, true)));
-	headers_set(&put->headers, VERSIONS_STORED_LINK, "true");
+	headers_set(&put->headers, SYMLINK_STORED_VERSION, "true");
 	headers_set(&put->headers, SYMLINK_STORED_EXTEND, "true");
 	headers_set(&put->headers, SYMLINK_STORED_RESERVED, "true");
 	co_filter_next(v->filter, put, reply);
@@ -311,7 +318,7 @@ static void co_post(struct versioned *v, struct reply *reply)
 	headers_remove_if(&sent, is_expiry, NULL);
 	co_filter_next(v->filter, v->request, reply);
 	const char *location = headers_get(&reply->headers, "Location");
-	if (reply->status != 307 || !config_true_value(headers_get(&reply->headers, VERSIONS_STORED_LINK)) ||
+	if (reply->status != 307 || !config_true_value(headers_get(&reply->headers, SYMLINK_STORED_VERSION)) ||
 		!is_version_path(v, location, &inner.object))
 		return;
 	struct request *post = inner_request_new(v->request->arena, v->request, &inner);
@@ -416,7 +423,7 @@ static void co_delete_version(struct versioned *v, const char *id, struct slice 
 	co_head(v, v->context->container, v->context->object, &head);
 	if (head.status != 404 && !succeeded(&head, reply))
 		return;
-	const char *is_link = headers_get(&head.headers, VERSIONS_STORED_LINK);
+	const char *is_link = headers_get(&head.headers, SYMLINK_STORED_VERSION);
 	const char *target = headers_get(&head.headers, SYMLINK_TARGET);
 	bool links = head.status != 404 && is_link && strcmp(is_link, "true") == 0 && target &&
 		     versions_path_split(url_decode(arena, slice_from(target), false), &container, &linked);

@@ -5,6 +5,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/swift/url.h"
+#include "proxy/filters/symlink.h"
 
 /* ---- names ---- */
 
@@ -95,6 +96,11 @@ bool versions_parameter(struct request *request, const char *name, struct slice 
 	       query_get(&query, name, ret_value);
 }
 
+static bool is_hidden(struct slice container)
+{
+	return container.length && container.data[0] == '\0';
+}
+
 bool co_versions_may_write(struct request *request, const struct info *container, struct reply *reply)
 {
 	proxy_context_of(request)->acl = info_header(container, "X-Container-Write");
@@ -113,7 +119,7 @@ void co_versions_open(const struct filter *filter, struct request *request, stru
 		.query = "symlink=get",
 		.source = source_tag,
 		.authorised = true,
-		.reserved_names = true,
+		.reserved_names = is_hidden(container),
 	};
 	struct reply *reply = &ret_source->reply;
 	ret_source->request = inner_request_new(request->arena, request, &inner);
@@ -157,12 +163,13 @@ void co_versions_store(const struct filter *filter, struct request *request, str
 		.object = object,
 		.source = source_tag,
 		.authorised = true,
-		.reserved_names = true,
+		.reserved_names = is_hidden(container),
 	};
 	struct request *put = inner_request_new(request->arena, request, &inner);
 	struct reply *from = &source->reply;
 	headers_copy(&put->headers, &from->headers);
 	headers_remove_if(&put->headers, is_of_reply, NULL);
+	headers_remove_if(&put->headers, symlink_header_is_grant, NULL);
 	proxy_context_of(put)->content_type_overridden = false;
 	const char *slo_size = headers_get(&put->headers, "X-Object-Sysmeta-Slo-Size");
 	const char *type = headers_get(&put->headers, "Content-Type");
@@ -196,7 +203,7 @@ void co_versions_mark_deleted(const struct filter *filter, struct request *reque
 		.object = object,
 		.source = source_tag,
 		.authorised = true,
-		.reserved_names = true,
+		.reserved_names = is_hidden(container),
 		.client_timestamp = client_timestamp,
 	};
 	struct request *put = inner_request_new(request->arena, request, &inner);
