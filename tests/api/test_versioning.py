@@ -205,13 +205,14 @@ def test_strangers_do_not_make_or_remove_hidden_containers(owner, stranger, cont
     remove_versioned(owner, container)
 
 
-def test_a_copied_link_gives_no_rights(owner, stranger, container, new_container):
+@pytest.mark.parametrize('etag', [{}, {'X-Symlink-Target-Etag': ''}], ids=['kept etag', 'no etag'])
+def test_a_copied_link_gives_no_rights(owner, stranger, container, new_container, etag):
     """The mark by which a link to a version is followed without asking must not go to a link with another target."""
     owner.put(container, 'secret', body=b'secret').check(201)
     own = support.unique()
     stranger.put(own, headers=ON).check(201)
     put(stranger, own, 'o', b'x')
-    target = {'X-Symlink-Target': container + '/secret', 'X-Symlink-Target-Account': owner.account}
+    target = {'X-Symlink-Target': container + '/secret', 'X-Symlink-Target-Account': owner.account, **etag}
     plain = new_container(user=stranger)
     for place in (plain, own):
         stranger.copy(own, 'o', headers={'Destination': place + '/stolen', **target}, query={'symlink': 'get'})
