@@ -307,12 +307,13 @@ static bool take_row(struct page *page, const struct places *places, const json_
  */
 static json_t *co_list(struct expirer *expirer, struct arena *arena, struct slice container, struct slice marker)
 {
-	size_t limit_max = (size_t)expirer->options.proxy->options.constraints.container_listing_limit;
+	const struct constraints *constraints = &expirer->options.proxy->options.constraints;
+	int64_t limit_max = container.data ? constraints->container_listing_limit : constraints->account_listing_limit;
 	struct inner_listing listing = {
 		.account = SLICE_LITERAL(EXPIRER_QUEUE_ACCOUNT),
 		.container = container,
 		.marker = marker,
-		.limit = limit_max < PAGE_ROWS ? limit_max : PAGE_ROWS,
+		.limit = limit_max < PAGE_ROWS ? (size_t)limit_max : PAGE_ROWS,
 	};
 	struct request *base = internal_client_begin(&expirer->client, arena);
 	struct reply reply;

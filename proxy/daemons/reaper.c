@@ -158,10 +158,12 @@ struct account_work {
 	size_t count;
 };
 
-static const char *listing_query(struct arena *arena, struct slice marker)
+static const char *listing_query(const struct proxy *proxy, struct arena *arena, struct slice marker)
 {
+	int64_t limit_max = proxy->options.constraints.container_listing_limit;
 	struct slice encoded = url_encode(arena, marker, false);
-	return arena_printf(arena, "format=json&limit=%d&marker=%.*s", PAGE_ROWS, SLICE_PRINT(encoded));
+	return arena_printf(arena, "format=json&limit=%d&marker=%.*s",
+		limit_max < PAGE_ROWS ? (int)limit_max : PAGE_ROWS, SLICE_PRINT(encoded));
 }
 
 /* A page of the objects, asked of the container's servers. NULL: there are none to be had. */
@@ -181,7 +183,7 @@ static json_t *co_list_objects(struct object_page *page, struct request *base, s
 		.method = METHOD_GET,
 		.account = page->account,
 		.container = page->container,
-		.query = slice_from(listing_query(base->arena, marker)),
+		.query = slice_from(listing_query(page->reaper->options.proxy, base->arena, marker)),
 		.headers = &headers,
 	};
 	struct reply reply;

@@ -169,6 +169,41 @@ static void co_test_delays(struct proxy_fixture *fixture)
 		assert_null(expirer_of(fixture, 0, wrong[i]));
 }
 
+/* Those of days that are over, and no others. */
+static void co_test_empty_containers(struct proxy_fixture *fixture)
+{
+	static const struct {
+		const char *listing, *answers;
+		size_t deletes;
+	} cases[] = {
+		{"[{\"name\":\"0000013500\"},{\"name\":\"9999999999\"}]", "204 204", 3},
+		{"[{\"name\":\"0000013500\"},{\"name\":\"9999999999\"}]", "204 503 503 503 503 503 503", 0},
+		{"[{\"name\":\"0000013500\"},{\"name\":\"9999999999\"}]", "200 200", 0},
+		{"[{\"name\":\"0000013501\"},{\"name\":\"9999999999\"}]", "204 204", 0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct headers *headers;
+		fixture->listing = cases[i].listing;
+		fixture_script(BACKEND_CONTAINER, cases[i].answers);
+		(void)co_pass(fixture, 0, NULL);
+		assert_int_equal(count_deletes(fixture, BACKEND_CONTAINER, "/.expiring_objects/0000013500", &headers),
+			cases[i].deletes);
+		assert_int_equal(count_deletes(fixture, BACKEND_CONTAINER, "", &headers), cases[i].deletes);
+	}
+}
+
+/* Pages that the servers would refuse are not asked for. */
+static void co_test_limits(struct proxy_fixture *fixture)
+{
+	fixture->options.constraints.account_listing_limit = 7;
+	fixture->options.constraints.container_listing_limit = 5;
+	fixture_start_proxy(fixture);
+	fixture->listing = QUEUE_HEAD PLAIN_TASK QUEUE_TAIL;
+	assert_int_equal(co_pass(fixture, 0, NULL).deleted, 1);
+	assert_non_null(strstr(fixture->requests[0].query, "limit=7"));
+	assert_non_null(strstr(fixture->requests[1].query, "limit=5"));
+}
+
 /* A server that answers every page alike holds nobody up. */
 static void co_test_odd_queues(struct proxy_fixture *fixture)
 {
@@ -199,6 +234,18 @@ static void expirer__keeps_delays(void **state)
 	with_proxy(co_test_delays, 3, 3);
 }
 
+static void expirer__heeds_limits(void **state)
+{
+	(void)state;
+	with_proxy(co_test_limits, 3, 3);
+}
+
+static void expirer__removes_empty_containers(void **state)
+{
+	(void)state;
+	with_proxy(co_test_empty_containers, 3, 3);
+}
+
 static void expirer__odd_queues(void **state)
 {
 	(void)state;
@@ -212,6 +259,8 @@ int main(void)
 		cmocka_unit_test(expirer__asks_servers),
 		cmocka_unit_test(expirer__judges_answers),
 		cmocka_unit_test(expirer__keeps_delays),
+		cmocka_unit_test(expirer__heeds_limits),
+		cmocka_unit_test(expirer__removes_empty_containers),
 		cmocka_unit_test(expirer__odd_queues),
 	};
 	fake_servers_register();
