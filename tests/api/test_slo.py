@@ -317,7 +317,7 @@ def test_info(owner):
 
 
 def test_referrers_of_segments(owner, container, new_container):
-    segments = new_container(headers={'X-Container-Read': '.r:*.friend.example'})
+    segments = new_container(headers={'X-Container-Read': '.r:*.friend.example,.rlistings'})
     owner.put(segments, 's', body=b'x').check(201)
     owner.post(container, headers={'X-Container-Read': '.r:*.friend.example'}).check(204)
     put_manifest(owner, container, 'm', [seg(segments)]).check(201)
