@@ -98,13 +98,18 @@ static bool passes(const char *name, const char *target)
 	return starts_with_one_of(name, container_prefixes) || is_one_of(name, container_names);
 }
 
-/* X-Remove-Container-Meta-K means X-Container-Meta-K with an empty value. */
+/*
+ * X-Remove-Container-Meta-K means X-Container-Meta-K with an empty value. What filters keep for themselves is not removed so:
+ * the gatekeeper knows those names without "Remove-" alone.
+ */
 static const char *removed_name(struct arena *arena, const char *name, const char *target)
 {
 	if (!header_has_prefix(name, "X-Remove-"))
 		return NULL;
 	const char *removed = arena_printf(arena, "X-%s", name + strlen("X-Remove-"));
-	return passes(removed, target) ? removed : NULL;
+	bool is_sysmeta =
+		header_has_prefix(removed, "X-Account-Sysmeta-") || header_has_prefix(removed, "X-Container-Sysmeta-");
+	return passes(removed, target) && !is_sysmeta ? removed : NULL;
 }
 
 void transfer_headers(struct request *request, const char *target, struct headers *headers)

@@ -51,8 +51,9 @@ static void take_old_names(struct request *request)
 	for (size_t i = 0; i < 2; i++) {
 		const char *value = headers_get(&request->headers, names[i][0]);
 		const char *newer = headers_get(&request->headers, names[i][1]);
+		/* that it is there removes the old one, whatever it says */
 		if (value && !(newer && *newer))
-			headers_set(&request->headers, names[i][1], value);
+			headers_set(&request->headers, names[i][1], i == 1 && !*value ? "x" : value);
 	}
 }
 

@@ -62,10 +62,15 @@ def test_copy_counts(owner, container, new_container):
 def test_account_quota_is_the_resellers_to_set(owner, account_quota, reseller, name):
     owner.post(headers={'X-Account-' + name: '10'}).check(403)
     owner.post(headers={'X-Remove-Account-' + name: 'x'}).check(403)
+    if name == 'Quota-Bytes':
+        owner.post(headers={'X-Remove-Account-Meta-Quota-Bytes': ''}).check(403)
     account_quota(name, 'many').check(400)
     account_quota(name, '1000000000000').check(204)
     assert owner.head().header('X-Account-' + name) == '1000000000000'
     assert not owner.head().has('X-Account-Sysmeta-' + name)
+    stored = name.replace('-Policy-Policy-', '-Policy-')
+    owner.post(headers={'X-Remove-Account-Sysmeta-' + stored: 'x'}).check(204)
+    assert owner.head().header('X-Account-' + name) == '1000000000000'
 
 
 @pytest.mark.parametrize('name, counter, text', [

@@ -259,7 +259,7 @@ static void write__handoff_does_the_update(void **state)
 static void co_containers(struct proxy_fixture *fixture)
 {
 	co_expect("PUT /v1/a/c [X-Storage-Policy: Yellow] [X-Container-Meta-A: b] "
-		  "[X-Remove-Container-Meta-C: x] "
+		  "[X-Remove-Container-Meta-C: x] [X-Remove-Container-Sysmeta-D: x] "
 		  "[X-Other: no]",
 		201);
 	assert_int_equal(count_requests(BACKEND_CONTAINER, METHOD_PUT), 3);
@@ -269,6 +269,7 @@ static void co_containers(struct proxy_fixture *fixture)
 		assert_string_equal(request_header(request, "X-Backend-Storage-Policy-Index"), "0");
 		assert_string_equal(request_header(request, "X-Container-Meta-A"), "b");
 		assert_string_equal(request_header(request, "X-Container-Meta-C"), "");
+		assert_null(request_header(request, "X-Container-Sysmeta-D"));
 		assert_null(request_header(request, "X-Other"));
 	}
 	forget_everything(fixture);
