@@ -22,8 +22,10 @@ static void hide_owner_headers(struct request *request, struct headers *headers)
 {
 	if (proxy_context_of(request)->swift_owner)
 		return;
-	for (size_t i = 0; owner_headers[i]; i++)
+	for (size_t i = 0; owner_headers[i]; i++) {
 		headers_remove(headers, owner_headers[i]);
+		headers_remove(headers, arena_printf(request->arena, "X-Remove-%s", owner_headers[i] + strlen("X-")));
+	}
 }
 
 /* Swift's clean_acls: refused with 400, or the cleaned text takes the header's place. */

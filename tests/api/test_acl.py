@@ -192,6 +192,18 @@ def test_account_lists(account, stranger, lists, wanted):
     assert reach(stranger.at(boss)) == wanted
 
 
+def test_writers_do_not_change_what_is_the_owners(account, stranger):
+    boss, allow = account
+    allow(read_write=['test2:tester2'])
+    private = {'X-Container-Read': '.r:*', 'X-Container-Meta-Temp-Url-Key': 'key'}
+    boss.post('c', headers=private).check(204)
+    guest = stranger.at(boss)
+    guest.post('c', headers={name: 'other' for name in private}).check(204)
+    guest.post('c', headers={name.replace('X-', 'X-Remove-', 1): 'x' for name in private}).check(204)
+    shown = boss.head('c').check(204)
+    assert {name: shown.header(name) for name in private} == private
+
+
 def test_account_list_is_shown_to_owners_only(account, stranger):
     boss, allow = account
     allow(read_only=['test2:tester2'])
