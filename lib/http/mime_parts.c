@@ -55,9 +55,10 @@ static int co_byte(struct mime_parts *parts, char *ret_byte)
 	return 0;
 }
 
-/* A line without its CRLF, in the arena. */
+/* A line without its CRLF, in the arena. Empty ones, of which there may be any number before the first part, take no room. */
 static int co_line(struct mime_parts *parts, struct arena *arena, char **ret_line)
 {
+	static char nothing[1];
 	struct buf line = BUF_INIT;
 	char byte = 0;
 	int error;
@@ -71,7 +72,7 @@ static int co_line(struct mime_parts *parts, struct arena *arena, char **ret_lin
 	if (line.length && line.data[line.length - 1] == '\r')
 		line.length--;
 	if (!error)
-		*ret_line = arena_strndup(arena, line.data ? line.data : "", line.length);
+		*ret_line = line.length ? arena_strndup(arena, line.data, line.length) : nothing;
 	buf_release(&line);
 	return error;
 }

@@ -1,5 +1,7 @@
 #include "tests/unit/object_server_fixture.h"
 
+#include <malloc.h>
+
 #include "lib/http/mime_parts.h"
 
 /* One document, cut into pieces of every size: the parts must come out the same. */
@@ -65,6 +67,32 @@ static void mime__finds_parts_however_they_are_cut(void **state)
 	fixture_run(co_read_documents, NULL);
 }
 
+/* Empty lines before a document, as many as a client likes to send, take no memory. */
+static void co_read_empty_lines(void *argument)
+{
+	(void)argument;
+	enum { LINES = 2000000, GROWTH_MAX = 1 << 20 };
+	static const struct body_operations operations = {.co_next = test_body_next};
+	struct arena *arena = arena_new();
+	char *text = malloc(LINES);
+	assert_non_null(text);
+	memset(text, '\n', LINES);
+	struct test_body source = {.body.operations = &operations, .left = slice_of(text, LINES), .piece = 65536};
+	struct mime_parts *parts = mime_parts_new(arena, &source.body, "B");
+	struct headers headers;
+	size_t before = mallinfo2().uordblks;
+	assert_int_equal(co_mime_parts_next(parts, arena, &headers), -EPROTO);
+	assert_true(mallinfo2().uordblks < before + GROWTH_MAX);
+	free(text);
+	arena_free(arena);
+}
+
+static void mime__empty_lines_take_no_memory(void **state)
+{
+	(void)state;
+	fixture_run(co_read_empty_lines, NULL);
+}
+
 static void co_break_off(void *argument)
 {
 	(void)argument;
@@ -98,6 +126,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mime__finds_parts_however_they_are_cut),
+		cmocka_unit_test(mime__empty_lines_take_no_memory),
 		cmocka_unit_test(mime__passes_on_errors_of_the_source),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
