@@ -25,6 +25,7 @@ struct segmented {
 	/* what was read ahead to see whether the first segment is good */
 	struct chunk first;
 	bool has_first;
+	int error; /* what broke it off, for good */
 };
 
 /* ---- one segment ---- */
@@ -180,12 +181,15 @@ static int co_segmented_next(struct body *body, struct chunk *ret_chunk)
 		segmented->first = CHUNK_NONE;
 		return 0;
 	}
+	if (segmented->error)
+		return segmented->error;
 	if (loop_now_ms() > segmented->deadline_ms) {
 		log_write(LOG_LEVEL_ERROR, segmented->request->transaction_id, "%s %.*s: took longer than max_get_time",
 			segmented->options.source, SLICE_PRINT(segmented->request->path));
 		return -ETIMEDOUT;
 	}
-	return co_next_piece(segmented, ret_chunk);
+	segmented->error = co_next_piece(segmented, ret_chunk);
+	return segmented->error;
 }
 
 static void segmented_close(struct body *body)

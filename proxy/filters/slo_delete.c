@@ -51,7 +51,8 @@ static int refuse(struct waiting *waiting, int status, const char *message)
 	return -EINVAL;
 }
 
-static struct request *manifest_request(struct slo_names *names, const struct waiting *waiting)
+static struct request *manifest_request(
+	struct arena *arena, const struct slo_names *names, const struct waiting *waiting)
 {
 	struct request *request = names->request;
 	const char *slash = memchr(waiting->name.data, '/', waiting->name.length);
@@ -65,22 +66,33 @@ static struct request *manifest_request(struct slo_names *names, const struct wa
 		.source = "SLO",
 	};
 	if (waiting->version_id) {
-		struct slice id = url_encode(request->arena, slice_from(waiting->version_id), false);
-		inner.query = arena_printf(request->arena, "multipart-manifest=get&version-id=%.*s", SLICE_PRINT(id));
+		struct slice id = url_encode(arena, slice_from(waiting->version_id), false);
+		inner.query = arena_printf(arena, "multipart-manifest=get&version-id=%.*s", SLICE_PRINT(id));
 	}
-	struct request *get = inner_request_new(request->arena, request, &inner);
+	struct request *get = inner_request_new(arena, request, &inner);
 	/* of other objects no more than a byte */
 	headers_set(&get->headers, "Range", "bytes=-1");
 	headers_set(&get->headers, "X-Backend-Ignore-Range-If-Metadata-Present", "X-Static-Large-Object");
 	return get;
 }
 
-/* Its segments join the list. -EINVAL: it is no manifest, or cannot be read. */
-static int co_list_segments(struct slo_names *names, struct waiting *waiting)
+static void append_segments(struct slo_names *names, const struct slo_manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->count; i++) {
+		const struct slo_segment *segment = &manifest->segments[i];
+		if (!segment->data.data)
+			(void)append(names, (struct waiting){.name = slice_from(arena_printf(names->request->arena,
+								     "%.*s/%.*s", SLICE_PRINT(segment->container),
+								     SLICE_PRINT(segment->object))),
+						    .is_manifest = segment->sub_slo});
+	}
+}
+
+static int co_read_manifest(struct slo_names *names, struct arena *arena, struct waiting *waiting)
 {
 	struct reply reply;
 	struct slice text;
-	struct request *get = manifest_request(names, waiting);
+	struct request *get = manifest_request(arena, names, waiting);
 	int error = co_inner_request_read(names->filter, get, SLO_MANIFEST_READ_MAX, &reply, &text);
 	if (error || reply.status == 503 || reply.status == 507)
 		return refuse(waiting, 500, "Unable to load SLO manifest or segment.");
@@ -93,17 +105,22 @@ static int co_list_segments(struct slo_names *names, struct waiting *waiting)
 	if (!config_true_value(headers_get(&reply.headers, "X-Static-Large-Object")))
 		return refuse(waiting, 400, "Not an SLO manifest");
 	struct slo_manifest manifest;
-	if (slo_manifest_load(names->request->arena, text, &manifest))
+	if (slo_manifest_load(arena, text, &manifest))
 		return refuse(waiting, 500, "Unable to load SLO manifest");
-	for (size_t i = 0; i < manifest.count; i++) {
-		const struct slo_segment *segment = &manifest.segments[i];
-		if (!segment->data.data)
-			(void)append(names, (struct waiting){.name = slice_from(arena_printf(names->request->arena,
-								     "%.*s/%.*s", SLICE_PRINT(segment->container),
-								     SLICE_PRINT(segment->object))),
-						    .is_manifest = segment->sub_slo});
-	}
+	append_segments(names, &manifest);
 	return 0;
+}
+
+/*
+ * Its segments join the list. -EINVAL: it is no manifest, or cannot be read. A manifest can name large ones a thousand times:
+ * none of them stays in memory.
+ */
+static int co_list_segments(struct slo_names *names, struct waiting *waiting)
+{
+	struct arena *arena = arena_new();
+	int error = co_read_manifest(names, arena, waiting);
+	arena_free(arena);
+	return error;
 }
 
 static int co_next_name(struct bulk_names *base, struct bulk_name *ret_name)
@@ -243,7 +260,8 @@ void co_slo_delete(const struct filter *filter, struct request *request, struct 
 	struct bulk_delete_options options = {
 		.source = "SLO",
 		.concurrency = (size_t)slo->settings->slo.delete_concurrency,
-		.failures_max = SIZE_MAX,
+		/* manifests that name each other would fail for ever where nobody may delete them */
+		.failures_max = (size_t)slo->settings->slo.max_manifest_segments * 10,
 		.yield_frequency_ms = (uint64_t)slo->settings->slo.yield_frequency_ms,
 		.any_content_type = true,
 	};

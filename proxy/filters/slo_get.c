@@ -139,9 +139,16 @@ static int co_step(struct walk *walk, struct segment *ret_segment)
 	if (walk->depth == 0)
 		return enter_range(walk, ret_segment);
 	struct level *level = &walk->levels[walk->depth - 1];
-	if (level->left == 0 || level->next == level->manifest.count) {
+	if (level->left == 0) {
 		leave_level(walk);
 		return -EAGAIN;
+	}
+	/* one that gives less than it was said to: else manifests of nothing but such could keep a GET busy for ever */
+	if (level->next == level->manifest.count) {
+		log_write(LOG_LEVEL_ERROR, walk->get->request->transaction_id,
+			"SLO %.*s: a manifest has %llu bytes less than it should",
+			SLICE_PRINT(walk->get->request->path), (unsigned long long)level->left);
+		return -EPROTO;
 	}
 	const struct slo_segment *segment = &level->manifest.segments[level->next++];
 	if (level->first >= segment->length) {

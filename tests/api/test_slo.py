@@ -243,6 +243,13 @@ def test_a_segment_that_changed(owner, one, change):
     owner.get(one, 'm').check(409)
 
 
+def test_a_manifest_of_a_manifest_that_shrank(owner, one):
+    put_manifest(owner, one, 'inner', [seg(one)]).check(201)
+    put_manifest(owner, one, 'm', [seg(one, 'inner'), seg(one)]).check(201)
+    put_manifest(owner, one, 'inner', []).check(201)
+    owner.get(one, 'm').check(409)
+
+
 def test_reserved_header(owner, container):
     owner.put(container, 'o', body=b'', headers={'X-Static-Large-Object': 'True'}).check(400)
     reply = owner.put(container, 'o', body=b'', headers={'Content-Type': 'a/b;swift_bytes=5'})
