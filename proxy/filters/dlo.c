@@ -281,7 +281,7 @@ static bool take_manifest(struct dlo_get *get, const char *header)
 {
 	struct slice value = url_decode(get->request->arena, slice_from(header), false);
 	const char *slash = memchr(value.data, '/', value.length);
-	if (!slash)
+	if (!slash || slash == value.data)
 		return false;
 	get->container = slice_of(value.data, (size_t)(slash - value.data));
 	get->prefix = slice_of(slash + 1, value.length - get->container.length - 1);

@@ -106,6 +106,14 @@ def test_post_keeps_or_drops_the_manifest(owner, dynamic, container):
     assert owner.get(container, 'o').body == b''
 
 
+@pytest.mark.parametrize('value', ['/c/p', '%2Fc/p', '/'])
+def test_manifest_without_a_container(owner, container, value):
+    """A POST may leave one, and encoded it passes: it names nothing."""
+    owner.put(container, 'o', body=b'own').check(201)
+    owner.post(container, 'o', headers={'X-Object-Manifest': value}).check(202)
+    assert owner.get(container, 'o').check(200).body == b'own'
+
+
 def test_rights_on_pieces(owner, stranger, dynamic, container):
     owner.put(container, 'o', body=b'', headers={'X-Object-Manifest': dynamic.header}).check(201)
     owner.post(container, headers={'X-Container-Read': '.r:*'}).check(204)
