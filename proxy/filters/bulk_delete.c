@@ -44,6 +44,7 @@ struct removal {
 
 static void co_remove(void *argument)
 {
+	static const char *const tokens[] = {"X-Auth-Token", "X-Storage-Token", "X-Service-Token"};
 	struct removal *removal = argument;
 	struct bulk_delete *bulk = removal->bulk;
 	struct slice name = removal->name.name;
@@ -63,9 +64,11 @@ static void co_remove(void *argument)
 		inner.query = arena_printf(removal->arena, "version-id=%.*s", SLICE_PRINT(id));
 	}
 	struct request *request = inner_request_new(removal->arena, bulk->request, &inner);
-	const char *token = headers_get(&bulk->request->headers, "X-Auth-Token");
-	if (token)
-		headers_set(&request->headers, "X-Auth-Token", token);
+	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		const char *token = headers_get(&bulk->request->headers, tokens[i]);
+		if (token)
+			headers_set(&request->headers, tokens[i], token);
+	}
 	struct reply reply;
 	reply_init(&reply, removal->arena);
 	co_filter_next(bulk->filter, request, &reply);

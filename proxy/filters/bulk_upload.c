@@ -285,7 +285,8 @@ static struct slice path_of(struct upload *upload, struct archive_entry *entry, 
 	name += strspn(name, "/");
 	const char *path = upload->base.length ? arena_printf(arena, "%.*s/%s", SLICE_PRINT(upload->base), name)
 					       : arena_strdup(arena, name);
-	return strchr(path, '/') ? slice_from(path) : SLICE_NONE;
+	const char *slash = strchr(path, '/');
+	return slash && slash[1] ? slice_from(path) : SLICE_NONE;
 }
 
 static void co_take_entry(struct upload *upload, struct archive_entry *entry)

@@ -90,6 +90,13 @@ def test_only_regular_files(owner, container):
     assert owner.names(container) == ['../up', 'o']
 
 
+def test_file_without_a_name(owner, container):
+    """It would be the container itself."""
+    data = tar(('', b'1'), ('./', b'2'), ('o', b'3'), form=tarfile.USTAR_FORMAT)
+    assert upload(owner, data, container)['Number Files Created'] == 1
+    assert owner.names(container) == ['o']
+
+
 @pytest.mark.parametrize('body, form', [
     (b'not a tar archive' * 100, 'tar'), (b'', 'tar'), (b'', 'tar.gz'), (b'\x1f\x8b' + b'x' * 600, 'tar.gz'),
     (b'BZh9' + b'x' * 600, 'tar.bz2')])
@@ -151,6 +158,12 @@ def test_delete(owner, names, method):
     told = delete(owner, [names[0]] + ['/%s/%s' % (names[0], name) for name in objects] + ['%s/none' % names[0]], method)
     assert told == {'Response Status': '200 OK', 'Response Body': '', 'Number Deleted': 6, 'Number Not Found': 1, 'Errors': []}
     owner.get(names[0]).check(404)
+
+
+def test_delete_with_the_other_token_header(owner, container):
+    owner.put(container, 'o', body=b'').check(201)
+    told = delete(owner.without_token(), ['%s/o' % container], headers={'X-Storage-Token': owner.token})
+    assert told['Number Deleted'] == 1 and told['Errors'] == []
 
 
 def test_delete_of_full_containers_and_bad_names(owner, container):
