@@ -12,6 +12,7 @@
 
 struct proxy;
 struct proxy_context;
+struct info;
 
 /*
  * Set by the auth filter, called by the controllers (twice where the ACL is known only later). 0:
@@ -48,6 +49,10 @@ struct proxy_context {
 	bool reseller_request; /* may manage accounts: PUT and DELETE of accounts, quotas */
 
 	bool allow_reserved_names;
+	/* what co_account_info() and co_container_info() answered last: several filters ask for the same */
+	const struct info *known_account;
+	const struct info *known_container;
+	uint64_t known_at;       /* info.c's count of writes then */
 	bool listing_answered;   /* not by the server, and in a form of its own (static web) */
 	const char *source;      /* tag of the filter that made this inner request, for the log; NULL for
 			       clients */

@@ -123,8 +123,12 @@ static void cache_put(struct info_cache *cache, uint64_t writes, struct info *in
 		info_unref(old);
 }
 
+/* Counts info_forget(): what a request remembers by itself is older than a write of its own, or of its loop, then. */
+static __thread uint64_t writes_of_thread;
+
 void info_forget(struct proxy *proxy, struct slice account, struct slice container)
 {
+	writes_of_thread++;
 	uint64_t key = key_of(account, container);
 	struct shard *shard = shard_of(proxy->infos, key);
 	pthread_mutex_lock(&shard->lock);
@@ -193,9 +197,23 @@ static struct info *co_fetch(struct proxy *proxy, struct request *request, struc
 	return info;
 }
 
+/* The one that this request was told last, if nothing was written since. */
+static const struct info **known_place(struct request *request, struct slice container)
+{
+	struct proxy_context *context = proxy_context_of(request);
+	if (context->known_at != writes_of_thread) {
+		context->known_account = context->known_container = NULL;
+		context->known_at = writes_of_thread;
+	}
+	return container.data ? &context->known_container : &context->known_account;
+}
+
 static const struct info *co_get(
 	struct proxy *proxy, struct request *request, struct slice account, struct slice container, uint64_t keep_ms)
 {
+	const struct info *known = *known_place(request, container);
+	if (known && is_of(known, account, container))
+		return known;
 	uint64_t writes;
 	struct info *info = cache_get(proxy->infos, account, container, &writes);
 	if (!info) {
@@ -204,6 +222,8 @@ static const struct info *co_get(
 			cache_put(proxy->infos, writes, info, keep_ms);
 	}
 	arena_defer(request->arena, unref_call, info);
+	if (info_exists(info) && keep_ms)
+		*known_place(request, container) = info;
 	return info;
 }
 
