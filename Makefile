@@ -95,6 +95,7 @@ install: swiftlet
 .PHONY: config-docs
 config-docs: swiftlet
 	./swiftlet config sample > etc/swiftlet.conf
+	grep -q '^## Options' docs/configuration.md && grep -q '^## Users' docs/configuration.md
 	./swiftlet config markdown > build/options.md
 	sed -i -e '/^### \[swiftlet\]/,/^## /{/^## /!d}' -e '/^## Options/{n;r build/options.md' -e '}' docs/configuration.md
 

@@ -43,7 +43,7 @@ struct device_set {
 enum {
 	BUFFER_BYTES_MIN = 4 << 20, /* of a device; less makes many small tables */
 	BUFFER_BYTES_MAX = 64 << 20,
-	CACHE_SHARE_IDLE = 3,
+	CACHE_SHARE_IDLE = 4,
 };
 
 /* Keeps the device from being closed. NULL when there is none. */

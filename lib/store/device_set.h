@@ -77,7 +77,7 @@ void device_set_retry(struct device_set *set);
 /*
  * To be called every few seconds by one thread, with whether the process is idle. Collects garbage where there is much
  * (device_collect_garbage()). When the process is idle, the devices settle (device_settle()) and the cache is cut to a
- * third; with the first call that says otherwise it has its size again. Does not wait: devices work in their pools.
+ * quarter; with the first call that says otherwise it has its size again. Does not wait: devices work in their pools.
  */
 void device_set_care(struct device_set *set, bool idle);
 
